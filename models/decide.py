@@ -1,0 +1,121 @@
+"""From logits to a decision: calibration, smoothing, hysteresis, abstention. Pure; state in, state out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from models.classes import CLASSES
+
+Logits = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+#: Every status a decision can have; `label` is None unless it is "ok".
+STATUSES: tuple[str, ...] = ("listening", "ok", "uncertain", "poor_signal", "gap")
+
+
+@dataclass(frozen=True)
+class DecideSpec:
+    """How logits become a decision. Part of the bundle; values come from held-out recordings, never from test folds.
+
+    Attributes:
+        temperature: logits are divided by it (Guo et al. 2017, "On calibration of modern neural networks").
+        threshold: below this probability of the likeliest class the answer is "uncertain"; in [0, 1).
+        smoothing: weight of the newest logits in the running mean, in (0, 1]; 1 is no smoothing.
+        margin: a new label replaces the standing one only if its probability leads by this much; in [0, 1).
+        poor_quality: below this quality index the label is withheld; in [0, 1].
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.5
+    smoothing: float = 0.35
+    margin: float = 0.05
+    poor_quality: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+        if not 0 < self.smoothing <= 1:
+            raise ValueError(f"smoothing must be in (0, 1], not {self.smoothing}")
+        for name in ("threshold", "margin", "poor_quality"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+
+
+class DecideState(NamedTuple):
+    """What deciding carries from hop to hop."""
+
+    mean: Logits | None  # (5,), running mean of the logits; None before the first
+    standing: int | None  # index of the label that stands, for hysteresis
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One rolling classification.
+
+    Attributes:
+        t_s: end of the window, counted from the first sample of the stream.
+        window_s: length of audio the network saw.
+        label: the class, or None unless `status` is "ok".
+        status: one of `STATUSES`.
+        probabilities: calibrated and smoothed, in the order of `CLASSES`; sum 1. None where too little was heard.
+        quality: signal quality index, 0 (useless) to 1, or None where unknown.
+        quality_reason: what lowers the quality, in words a person can act on; empty where nothing does.
+        heart_rate_bpm: or None where not confident.
+    """
+
+    t_s: float
+    window_s: float
+    label: str | None
+    status: str
+    probabilities: tuple[float, ...] | None
+    quality: float | None = None
+    quality_reason: str = ""
+    heart_rate_bpm: float | None = None
+
+
+def init_state() -> DecideState:
+    """The state before any logits."""
+    return DecideState(None, None)
+
+
+def calibrate(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits (..., 5): softmax after division by the temperature."""
+    scaled = np.asarray(logits, dtype=np.float64) / spec.temperature
+    weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def step(
+    spec: DecideSpec, logits: Logits, state: DecideState
+) -> tuple[np.ndarray, int | None, DecideState]:
+    """Hear one more window.
+
+    Args:
+        spec: calibration, smoothing and thresholds.
+        logits: (5,) of the newest window.
+        state: from `init_state` or the previous call.
+
+    Returns:
+        Smoothed probabilities (5,), the index of the class or None to abstain, and the next state.
+    """
+    newest = np.asarray(logits, dtype=np.float64)
+    mean = newest if state.mean is None else state.mean + spec.smoothing * (newest - state.mean)
+    probabilities = calibrate(spec, mean)
+    best = int(probabilities.argmax())
+    standing = state.standing
+    if standing is None or probabilities[best] - probabilities[standing] > spec.margin:
+        standing = best
+    answer = standing if probabilities[standing] >= spec.threshold else None
+    return probabilities, answer, DecideState(mean, standing)
+
+
+def whole(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
+    """Probabilities (5,) of a whole recording: calibrated mean of its windows' logits (k, 5), k >= 1."""
+    return calibrate(spec, np.asarray(logits, dtype=np.float64).mean(axis=0))
+
+
+def label_of(index: int | None) -> str | None:
+    """The class at an index of `CLASSES`, or None for an abstention."""
+    return None if index is None else CLASSES[index]

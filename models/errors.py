@@ -1,0 +1,42 @@
+"""Everything Laennec refuses, as exceptions with one clear line each.
+
+    LaennecError            exit code 1
+    ├── SettingError        2   an option or configuration that can't be used
+    ├── InputFileError      3   a recording that can't be read, or a data folder that isn't one
+    ├── DeviceError         4   an audio device that is missing, refuses, or went away
+    └── ModelError          5   a bundle that is missing, damaged, foreign or inconsistent
+
+A message names the cause and the fix, and is printed alone, without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class LaennecError(Exception):
+    """The root; its message is for people."""
+
+    exit_code = 1
+
+
+class SettingError(LaennecError):
+    """An option or configuration value that can't be used."""
+
+    exit_code = 2
+
+
+class InputFileError(LaennecError):
+    """A recording or data folder that can't be read."""
+
+    exit_code = 3
+
+
+class DeviceError(LaennecError):
+    """An audio device that is missing, refuses its settings, or went away."""
+
+    exit_code = 4
+
+
+class ModelError(LaennecError):
+    """A model bundle that is missing, damaged, foreign or inconsistent."""
+
+    exit_code = 5

@@ -1,0 +1,1 @@
+"""Live heart-sound classification: sources, ring, pipeline, sinks, monitor."""

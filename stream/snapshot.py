@@ -1,0 +1,86 @@
+"""What the screen shows at one instant: frozen, so that drawing never races with listening."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.decide import Decision
+from stream.block import Samples
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where every captured sample went, in samples at the source's rate: captured = analysed + dropped + discarded.
+
+    Attributes:
+        captured: samples the source's clock counts, lost ones included.
+        analysed: samples a decision has heard, or is about to.
+        dropped: samples lost before analysis (ring overrun, device fault).
+        discarded: samples of stretches too short for any decision.
+    """
+
+    captured: int = 0
+    analysed: int = 0
+    dropped: int = 0
+    discarded: int = 0
+
+
+@dataclass(frozen=True)
+class Level:
+    """Loudness of the last second at the source's rate; amplitudes are relative to full scale.
+
+    Attributes:
+        peak: largest magnitude, 0 to 1 (above 1 only in float recordings).
+        rms: root mean square, 0 to 1.
+        clipped_share: share of samples at or beyond full scale, 0 to 1.
+    """
+
+    peak: float = 0.0
+    rms: float = 0.0
+    clipped_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything one frame of the screen needs.
+
+    Attributes:
+        source: what is listened to, for the title line.
+        model: id of the model.
+        band_hz: (low, high) of the front end's band, for the trace's caption.
+        rate_hz: the source's native sample rate.
+        trace: (m,) float32, the last seconds at `trace_rate_hz`; shorter at the start.
+        trace_rate_hz: sample rate of `trace`.
+        trace_end_s: stream time of the trace's last sample.
+        decision: the newest, or None before the first.
+        history: decisions so far, oldest first, thinned to a bounded number.
+        level: loudness of the last second.
+        ledger: samples so far.
+        latency_s: from a sample's capture to its decision beyond the window itself, or None where not live.
+        recording: name of the file being recorded, or empty.
+        synthetic: True for a simulated patient.
+        ended: why the stream ended, or empty while it runs.
+    """
+
+    source: str
+    model: str
+    band_hz: tuple[float, float]
+    rate_hz: int
+    trace: Samples
+    trace_rate_hz: int
+    trace_end_s: float
+    decision: Decision | None = None
+    history: tuple[Decision, ...] = ()
+    level: Level = field(default_factory=Level)
+    ledger: Ledger = field(default_factory=Ledger)
+    latency_s: float | None = None
+    recording: str = ""
+    synthetic: bool = False
+    ended: str = ""
+
+
+def silent_trace() -> Samples:
+    """The trace before anything was heard."""
+    return np.zeros(0, dtype=np.float32)

@@ -1,0 +1,26 @@
+"""What tests share: where the real recordings are, and how a missing one is reported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip with the reason shown; under CI=true fail, so that nothing is left out unseen."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"in CI nothing may be skipped: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real recordings: $LAENNEC_DATA, or ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("LAENNEC_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "pascal").is_dir():
+        skip_or_fail(f"real recordings not found in {folder}; set LAENNEC_DATA to their folder")
+    return folder
