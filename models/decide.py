@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.classes import CLASSES
+from models.quality import Quality
 
 Logits = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -75,6 +76,15 @@ class Decision:
     heart_rate_bpm: float | None = None
 
 
+class Window(NamedTuple):
+    """What is known of a window before the network's answer."""
+
+    t_s: float  # its end, from the first sample of the stream
+    window_s: float  # its length
+    status: str  # "ok" where it is full or the stretch ended; else "listening" or "gap"
+    heart_rate_bpm: float | None
+
+
 def init_state() -> DecideState:
     """The state before any logits."""
     return DecideState(None, None)
@@ -87,9 +97,7 @@ def calibrate(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
     return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
 
 
-def step(
-    spec: DecideSpec, logits: Logits, state: DecideState
-) -> tuple[np.ndarray, int | None, DecideState]:
+def step(spec: DecideSpec, logits: Logits, state: DecideState) -> tuple[np.ndarray, int | None, DecideState]:
     """Hear one more window.
 
     Args:
@@ -119,3 +127,34 @@ def whole(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
 def label_of(index: int | None) -> str | None:
     """The class at an index of `CLASSES`, or None for an abstention."""
     return None if index is None else CLASSES[index]
+
+
+def decision(
+    spec: DecideSpec, window: Window, logits: Logits, quality: Quality, state: DecideState
+) -> tuple[Decision, DecideState]:
+    """One rolling decision and the next state.
+
+    Args:
+        spec: calibration, smoothing and thresholds.
+        window: where the window ends, its length, and what its status would be if it is sure.
+        logits: (5,) of the window.
+        quality: of the window.
+        state: from `init_state` or the previous call.
+    """
+    probabilities, answer, state = step(spec, logits, state)
+    status = window.status
+    if status == "ok" and quality.value < spec.poor_quality:
+        status = "poor_signal"
+    elif status == "ok" and answer is None:
+        status = "uncertain"
+    made = Decision(
+        t_s=window.t_s,
+        window_s=window.window_s,
+        label=label_of(answer) if status == "ok" else None,
+        status=status,
+        probabilities=tuple(float(p) for p in probabilities),
+        quality=quality.value,
+        quality_reason=quality.reason,
+        heart_rate_bpm=window.heart_rate_bpm,
+    )
+    return made, state

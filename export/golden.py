@@ -1,0 +1,73 @@
+"""Golden vectors: short made-up sounds and the decisions that torch gives for them.
+
+`laennec doctor` plays the same samples through the streaming pipeline and ONNX Runtime, and must get the same
+decisions. The sounds are made here, so that no recording of a person is shipped.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from export.onnx import Trained
+from models import decide
+from models.frontend import FrontEnd
+from train.filterbank import front_end
+from train.predict import window_logits
+
+Array = np.ndarray
+_SECONDS = 6.5
+
+
+def vectors(trained: Trained) -> dict[str, Any]:
+    """Sounds and decisions, ready for JSON: rate_hz, and per case int16 samples and the decisions on them."""
+    features = front_end(trained.config.front_end)
+    rate_hz = features.spec.rate_hz
+    return {
+        "rate_hz": rate_hz,
+        "cases": [
+            {
+                "name": name,
+                "int16_base64": base64.b64encode(samples.astype("<i2").tobytes()).decode("ascii"),
+                "decisions": _decisions(trained, features, samples.astype(np.float32) / 32768),
+            }
+            for name, samples in _sounds(rate_hz).items()
+        ],
+    }
+
+
+def _sounds(rate_hz: int) -> dict[str, Array]:
+    """Three cases (n,) of int16 values: two thumps a cycle, the same with noise between them, noise alone."""
+    rng = np.random.default_rng(0)
+    t = np.arange(round(_SECONDS * rate_hz)) / rate_hz
+    hiss = rng.normal(0, 1, len(t))
+    thumps = _thump(t % 0.8, 50.0) + 0.7 * _thump((t - 0.32) % 0.8, 70.0)
+    between = ((t % 0.8) > 0.1) & ((t % 0.8) < 0.3)
+    sounds = {
+        "thumps": thumps + 0.01 * hiss,
+        "thumps with noise between": thumps + 0.01 * hiss + 0.15 * hiss * between,
+        "noise": 0.3 * hiss,
+    }
+    return {name: np.round(np.clip(0.3 * x, -1, 1) * 32767) for name, x in sounds.items()}
+
+
+def _thump(since_s: Array, pitch_hz: float) -> Array:
+    return np.asarray(np.exp(-since_s / 0.02) * np.sin(2 * np.pi * pitch_hz * since_s))
+
+
+def _decisions(trained: Trained, features: FrontEnd, samples: Array) -> list[dict[str, Any]]:
+    """What a stream of these samples must answer, hop by hop, computed without the streaming code."""
+    spec, window = features.spec, trained.config.window
+    heard = features.extract(samples)
+    state, found = decide.init_state(), []
+    ends = list(range(window.first_frames, len(heard) + 1, window.hop_frames))
+    for end in [*ends, *([len(heard)] if ends[-1] != len(heard) else [])]:
+        cut = heard[max(0, end - window.window_frames) : end]
+        logits = window_logits(trained.net, [cut.astype(np.float32)])[0]
+        probabilities, _, state = decide.step(trained.decide, logits, state)
+        found.append(
+            {"t_s": spec.span_samples(end) / spec.rate_hz, "probabilities": [round(float(p), 6) for p in probabilities]}
+        )
+    return found

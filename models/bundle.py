@@ -1,0 +1,167 @@
+"""Read, verify and describe a model bundle: one ONNX file whose metadata says everything else.
+
+Needs neither torch nor the onnx package. A bundle that does not verify is refused in one clear line.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from models.classes import CLASSES
+from models.decide import DecideSpec
+from models.errors import ModelError
+from models.frontend import FrontEnd, FrontEndSpec, Matrices
+from models.windows import WindowSpec
+
+Array = np.ndarray
+
+METADATA_KEY = "laennec"
+SCHEMA = 1
+INPUTS = ("features", "frames")
+OUTPUT = "logits"
+#: The bundle that is used where no other is named.
+SHIPPED = Path(__file__).parent / "bundles" / "laennec.onnx"
+_MOST_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model, ready to run.
+
+    Attributes:
+        path: the file.
+        sha256: of the file's bytes.
+        meta: the metadata as read; figures, training data, licence and intended use are there.
+        front_end: features of audio at its spec's rate.
+        window: when decisions fall due.
+        decide: calibration and thresholds.
+        session: ONNX Runtime; inputs features (batch, time, features) float32 and frames (batch,) int64.
+    """
+
+    path: Path
+    sha256: str
+    meta: dict[str, Any]
+    front_end: FrontEnd
+    window: WindowSpec
+    decide: DecideSpec
+    session: Any
+
+    @property
+    def id(self) -> str:
+        """Name and version of the model."""
+        return str(self.meta["id"])
+
+    def logits(self, features: Array, frames: Array) -> Array:
+        """Logits (batch, 5) float64 of windows.
+
+        Args:
+            features: (batch, time, features), zero-padded at the end.
+            frames: (batch,) valid frames of each.
+        """
+        feed = {"features": features.astype(np.float32), "frames": frames.astype(np.int64)}
+        found: Array = self.session.run([OUTPUT], feed)[0]
+        return found.astype(np.float64)
+
+
+def load(path: Path = SHIPPED) -> Bundle:
+    """Read and verify a bundle.
+
+    Raises:
+        ModelError: missing, damaged, foreign, of another schema, or inconsistent in itself.
+    """
+    data = _read(path)
+    session = _session(path, data)
+    meta = _metadata(path, session)
+    try:
+        spec = FrontEndSpec(**meta["front_end"])
+        front_end = FrontEnd(spec, Matrices(**{k: decode_matrix(v) for k, v in meta["matrices"].items()}))
+        window, decide = WindowSpec(**meta["window"]), DecideSpec(**meta["decide"])
+        digest, _ = meta["front_end_digest"], meta["id"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
+    if front_end.digest != digest:
+        raise ModelError(f"{path}: the front end does not match its digest; the file was altered, export it again")
+    bundle = Bundle(path, hashlib.sha256(data).hexdigest(), meta, front_end, window, decide, session)
+    _verify_graph(bundle)
+    return bundle
+
+
+def encode_matrix(matrix: Array) -> dict[str, Any]:
+    """A float64 matrix as JSON values."""
+    data = np.ascontiguousarray(matrix, dtype="<f8").tobytes()
+    return {"shape": list(matrix.shape), "float64_base64": base64.b64encode(data).decode("ascii")}
+
+
+def decode_matrix(value: dict[str, Any]) -> Array:
+    """The reverse of `encode_matrix`.
+
+    Raises:
+        ValueError, KeyError, TypeError: not such a value.
+    """
+    try:
+        data = base64.b64decode(value["float64_base64"], validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+    return np.frombuffer(data, dtype="<f8").reshape(value["shape"])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"{path}: too large for a Laennec model; give a file made by `laennec export`")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such model; give the .onnx file that `laennec export` wrote") from error
+    except OSError as error:
+        raise ModelError(f"{path}: the model can't be read: {error.strerror}") from error
+
+
+def _session(path: Path, data: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    # The defaults keep a thread spinning: half a core for an idle stream.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 4  # our one line says it; ONNX Runtime would print its own beside it
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        raise ModelError(f"{path}: is not a whole ONNX model; copy or export it again") from error
+
+
+def _metadata(path: Path, session: Any) -> dict[str, Any]:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(f"{path}: is an ONNX model, but not one of Laennec's; use one made by `laennec export`")
+    try:
+        meta = json.loads(text)
+        schema, classes = meta["schema"], meta["classes"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path}: its description can't be read ({error}); export it again") from error
+    if schema != SCHEMA:
+        raise ModelError(f"{path}: has schema {schema}, this Laennec reads {SCHEMA}; export it again with this version")
+    if tuple(classes) != CLASSES:
+        raise ModelError(f"{path}: answers other classes than {', '.join(CLASSES)}; use a model of this version")
+    return dict(meta)
+
+
+def _verify_graph(bundle: Bundle) -> None:
+    """One trial run: the graph takes what the front end makes and answers with finite logits."""
+    names = tuple(i.name for i in bundle.session.get_inputs())
+    frames = bundle.window.window_frames
+    window = np.zeros((1, frames, bundle.front_end.spec.features))
+    try:
+        found = bundle.logits(window, np.array([frames])) if names == INPUTS else np.zeros(0)
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        raise ModelError(f"{bundle.path}: can't run on its own front end's features; export it again") from error
+    if found.shape != (1, len(CLASSES)) or not np.isfinite(found).all():
+        raise ModelError(f"{bundle.path}: its graph does not fit its description; export it again")

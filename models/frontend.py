@@ -1,0 +1,164 @@
+"""Log mel energies (or cepstra) of a stream: one implementation for training, evaluation and listening.
+
+python_speech_features defines the features; `train.filterbank` builds its matrices once, the bundle carries them, and
+this module applies them with numpy alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class FrontEndSpec:
+    """What audio passes through before the network. Part of the bundle.
+
+    Attributes:
+        rate_hz: rate the audio is resampled to.
+        resampler: kernel of the resampler, as soxr names it.
+        low_hz: lower edge of the lowest mel band.
+        high_hz: upper edge of the highest mel band.
+        frame_samples: length of a frame at `rate_hz`.
+        hop_samples: distance between frames at `rate_hz`.
+        fft_samples: length of the zero-padded transform; large enough that no mel band comes out empty.
+        bands: mel bands.
+        pre_emphasis: coefficient of x[n] - c x[n-1]; 1 removes DC, and its tilt goes with each band's mean.
+        floor: natural logarithm below which an energy counts as silence.
+        cepstra: cepstral coefficients (DCT-II, orthonormal, liftered) instead of log energies; 0 for log energies.
+        lifter: cepstral lifter length, 0 for none.
+    """
+
+    rate_hz: int = 2000
+    resampler: str = "HQ"
+    low_hz: float = 25.0
+    high_hz: float = 400.0
+    frame_samples: int = 100
+    hop_samples: int = 40
+    fft_samples: int = 1024
+    bands: int = 32
+    pre_emphasis: float = 1.0
+    floor: float = -23.0
+    cepstra: int = 0
+    lifter: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_hz < self.high_hz <= self.rate_hz / 2:
+            raise ValueError(f"the band {self.low_hz}-{self.high_hz} Hz does not fit below {self.rate_hz / 2} Hz")
+        if not 0 < self.hop_samples <= self.frame_samples <= self.fft_samples:
+            raise ValueError("hop_samples <= frame_samples <= fft_samples must hold, all above 0")
+        if not 0 <= self.cepstra <= self.bands:
+            raise ValueError(f"cepstra must be between 0 and bands ({self.bands}), not {self.cepstra}")
+
+    @property
+    def features(self) -> int:
+        """Values per frame."""
+        return self.cepstra or self.bands
+
+    def span_samples(self, frames: int) -> int:
+        """Samples at `rate_hz` that so many frames cover; 0 for none."""
+        return (frames - 1) * self.hop_samples + self.frame_samples if frames else 0
+
+    def frames_in(self, samples: int) -> int:
+        """Whole frames in so many samples at `rate_hz`."""
+        return max(0, 1 + (samples - self.frame_samples) // self.hop_samples)
+
+
+class Matrices(NamedTuple):
+    """The linear maps of python_speech_features."""
+
+    bank: Array  # (bands, fft_samples // 2 + 1) float64, mel filters
+    cepstral: Array  # (cepstra, bands) float64, liftered DCT; zero rows where the spec asks for log energies
+
+
+class FrameState(NamedTuple):
+    """What the front end carries from block to block."""
+
+    previous: float  # last sample heard, for pre-emphasis
+    tail: Array  # (n,) float64, pre-emphasised samples not yet in a whole frame
+
+
+class FrontEnd:
+    """Features of a stream, frame by frame.
+
+    Args:
+        spec: what to compute.
+        matrices: from `train.filterbank.build` or a bundle.
+
+    Raises:
+        ValueError: matrices whose shape does not fit the spec, or a mel band without a single FFT bin.
+    """
+
+    def __init__(self, spec: FrontEndSpec, matrices: Matrices) -> None:
+        bins = spec.fft_samples // 2 + 1
+        if matrices.bank.shape != (spec.bands, bins) or matrices.cepstral.shape != (spec.cepstra, spec.bands):
+            raise ValueError("the front end's matrices do not have the shapes that its spec asks for")
+        if not (matrices.bank > 0).any(axis=1).all():
+            raise ValueError("a mel band holds no FFT bin: raise fft_samples or lower bands")
+        self.spec = spec
+        self.matrices = matrices
+        used = np.flatnonzero(matrices.bank.any(axis=0))
+        self._bins = slice(int(used[0]), int(used[-1]) + 1)
+        self._bank = np.ascontiguousarray(matrices.bank[:, self._bins].T)
+        self._window = np.hamming(spec.frame_samples)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides a feature's value."""
+        sha = hashlib.sha256(json.dumps(asdict(self.spec), sort_keys=True).encode())
+        for matrix in self.matrices:
+            sha.update(np.ascontiguousarray(matrix, dtype="<f8").tobytes())
+        return sha.hexdigest()
+
+    def init_state(self) -> FrameState:
+        """The state before any sample."""
+        return FrameState(0.0, np.zeros(0))
+
+    def step(self, samples: Array, state: FrameState) -> tuple[Array, FrameState]:
+        """Hear some samples.
+
+        Args:
+            samples: (n,) at the spec's rate, n >= 0.
+            state: from `init_state` or the previous call.
+
+        Returns:
+            Features (k, spec.features) float64, k >= 0, in the order heard, and the next state. A frame appears once
+            its last sample has been heard; a stretch shorter than a frame is kept, never padded
+            (python_speech_features pads it with zeros).
+        """
+        if not len(samples):
+            return np.zeros((0, self.spec.features)), state
+        heard = np.concatenate([[state.previous], samples])
+        emphasised = heard[1:] - self.spec.pre_emphasis * heard[:-1]
+        waiting = np.concatenate([state.tail, emphasised])
+        count = self.spec.frames_in(len(waiting))
+        rest = waiting[count * self.spec.hop_samples :]
+        return self._features(waiting, count), FrameState(float(heard[-1]), rest)
+
+    def extract(self, signal: Array) -> Array:
+        """Features (k, spec.features) of a whole signal (n,): one step from the initial state."""
+        return self.step(signal, self.init_state())[0]
+
+    def log_energies(self, features: Array) -> Array:
+        """Log mel energies (k, bands) of features (k, spec.features); of cepstra the smooth ones they stand for."""
+        return features @ np.linalg.pinv(self.matrices.cepstral).T if self.spec.cepstra else features
+
+    def _features(self, waiting: Array, count: int) -> Array:
+        if not count:
+            return np.zeros((0, self.spec.features))
+        frames = sliding_window_view(waiting, self.spec.frame_samples)[:: self.spec.hop_samples][:count]
+        spectrum = np.fft.rfft(frames * self._window, self.spec.fft_samples)[:, self._bins]
+        power = (spectrum.real**2 + spectrum.imag**2) / self.spec.fft_samples
+        # einsum, not BLAS: a BLAS product's rounding depends on how many frames arrive together.
+        energy = np.einsum("fb,bm->fm", power, self._bank)
+        logs = np.log(np.maximum(energy, np.exp(self.spec.floor)))
+        if not self.spec.cepstra:
+            return np.asarray(logs)
+        return np.asarray(np.einsum("fm,cm->fc", logs, self.matrices.cepstral))

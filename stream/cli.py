@@ -1,0 +1,10 @@
+"""tmp"""
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor() -> None:
+    """x."""

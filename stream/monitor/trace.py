@@ -1,0 +1,110 @@
+"""The phonocardiogram in characters: extremes of every dot column, so that no beat falls between two dots."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from stream.block import Samples
+
+#: What the trace shows, and where its time marks are.
+SPAN_S = 5.0
+DIVISION_S = 0.5
+
+_GAIN_STEP_DB = 6
+_LOWEST_DB = -96
+#: Bits of the braille dots (Unicode 8-dot patterns): four rows of two columns.
+_BRAILLE = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+
+
+class Extremes(NamedTuple):
+    """The trace, reduced to dot columns; NaN where nothing was heard."""
+
+    low: np.ndarray  # (columns,) float64
+    high: np.ndarray  # (columns,) float64
+    end: int  # index, since the stream began, of the dot column after the last
+
+
+def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int) -> Extremes:
+    """Smallest and largest sample of each dot column over the last `SPAN_S`.
+
+    The columns are cut at multiples of their length since the stream began, not since the newest sample: a beat keeps
+    its shape while it moves over the screen.
+
+    Args:
+        samples: (n,) float32, n >= 0; what isn't finite counts as 0.
+        rate_hz: rate of the samples.
+        end_s: stream time of the end of the samples.
+        columns: number of dot columns, > 0.
+    """
+    length = SPAN_S * rate_hz / columns
+    after = round(end_s * rate_hz)
+    end = math.floor(after / length)
+    edges = np.ceil(np.arange(end - columns, end + 1) * length).astype(np.int64) - (after - len(samples))
+    low, high = np.full(columns, np.nan), np.full(columns, np.nan)
+    first = int(np.searchsorted(edges, 0))
+    if first < columns and edges[first] < edges[-1]:
+        heard = np.nan_to_num(samples[edges[first] : edges[-1]], posinf=0.0, neginf=0.0)
+        starts = np.minimum(edges[first:-1] - edges[first], len(heard) - 1)
+        low[first:] = np.minimum.reduceat(heard, starts)
+        high[first:] = np.maximum.reduceat(heard, starts)
+    return Extremes(low, high, end)
+
+
+def scale_db(shown: Extremes) -> int | None:
+    """Level of the trace's upper and lower edge in dB re full scale, in steps so that it rarely moves.
+
+    Returns:
+        A multiple of 6 dB that the largest amplitude stays within, or None for silence.
+    """
+    heard = ~np.isnan(shown.low)
+    peak = max(np.max(-shown.low[heard], initial=0.0), np.max(shown.high[heard], initial=0.0))
+    if not peak > 0:
+        return None
+    return max(_LOWEST_DB, math.ceil(20 * math.log10(peak) / _GAIN_STEP_DB - 1e-9) * _GAIN_STEP_DB)
+
+
+def _dots(shown: Extremes, rows: int) -> np.ndarray:
+    """Which dots are set, (rows, columns) bool; row 0 is the upper edge."""
+    db = scale_db(shown)
+    gain = 0.0 if db is None else 10 ** (-db / 20)
+    middle = (rows - 1) / 2
+    top = np.floor(middle * (1 - gain * shown.high) + 0.5)
+    bottom = np.floor(middle * (1 - gain * shown.low) + 0.5)
+    row = np.arange(rows)[:, np.newaxis]
+    dots: np.ndarray = (row >= np.clip(top, 0, rows - 1)) & (row <= np.clip(bottom, 0, rows - 1))
+    return dots
+
+
+def braille(shown: Extremes, rows: int) -> list[str]:
+    """The trace as `rows` lines of braille characters, two dot columns and four dot rows to each."""
+    dots = _dots(shown, 4 * rows).reshape(rows, 4, -1, 2)
+    codes = np.einsum("rych,yh->rc", dots, _BRAILLE)
+    return ["".join(chr(0x2800 + c) if c else " " for c in line) for line in codes]
+
+
+def ascii_art(shown: Extremes, rows: int) -> list[str]:
+    """The trace as `rows` lines of ASCII: one dot column and two dot rows to each character."""
+    dots = _dots(shown, 2 * rows).reshape(rows, 2, -1)
+    codes = dots[:, 0] + 2 * dots[:, 1].astype(int)
+    return ["".join(" '.|"[c] for c in line) for line in codes]
+
+
+def division_marks(shown: Extremes, width: int) -> list[tuple[int, float]]:
+    """Where the time divisions fall: character column and stream time in seconds, oldest first.
+
+    Args:
+        shown: what is drawn above.
+        width: characters across `SPAN_S`.
+    """
+    dots = len(shown.low)
+    first_s, dot_s = (shown.end - dots) * SPAN_S / dots, SPAN_S / dots
+    per_character = dots // width
+    number = math.ceil(max(0.0, first_s) / DIVISION_S - 1e-9)
+    marks = []
+    while (column := int((number * DIVISION_S - first_s) / dot_s + 1e-6) // per_character) < width:
+        marks.append((column, number * DIVISION_S))
+        number += 1
+    return marks

@@ -1,0 +1,62 @@
+"""What a decision is called. The screen and the plain lines both take their words from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.classes import WORDS
+from models.decide import Decision
+
+
+def sounds_like(label: str) -> str:
+    """A class as something heard, never as a diagnosis; artifact as the absence of heart sound."""
+    if label == "artifact":
+        return "no heart sound heard (artifact)"
+    if label == "normal":
+        return "sounds like normal heart sounds"
+    return f"sounds like {WORDS[label]}"
+
+
+def kind(decision: Decision | None) -> str:
+    """The label where there is one, otherwise the status."""
+    if decision is None:
+        return "listening"
+    return decision.label or decision.status
+
+
+def headline(decision: Decision | None) -> str:
+    """The rolling decision in words; None is the time before the first."""
+    if decision is not None and decision.label is not None:
+        return sounds_like(decision.label)
+    status = kind(decision)
+    if decision is not None and status == "poor_signal":
+        return f"poor signal: {decision.quality_reason}" if decision.quality_reason else "poor signal"
+    return {
+        "uncertain": "uncertain: no class stands out",
+        "gap": "gap: audio was lost, listening again",
+    }.get(status, "listening… (window filling)")
+
+
+def held_s(decision: Decision, history: Sequence[Decision]) -> float:
+    """For how long the decision has been the same, in seconds of the stream."""
+    since = decision.t_s
+    for earlier in reversed(history):
+        if kind(earlier) != kind(decision):
+            break
+        since = min(since, earlier.t_s)
+    return decision.t_s - since
+
+
+def clock(t_s: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, seconds = divmod(int(max(0.0, t_s)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def span_words(span_s: int) -> str:
+    """A round length of time in its largest whole unit."""
+    for unit, seconds in (("h", 3600), ("min", 60)):
+        if span_s % seconds == 0:
+            return f"{span_s // seconds} {unit}"
+    return f"{span_s} s"

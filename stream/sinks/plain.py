@@ -1,0 +1,69 @@
+"""One line for each change of decision: for pipes, logs and screen readers. No cursor movement, no colour."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from models.classes import CLASSES
+from models.decide import Decision
+from stream.monitor.words import headline, kind
+from stream.snapshot import Ledger
+
+
+def stamp(t_s: float) -> str:
+    """Stream time as hh:mm:ss.t, to the nearest tenth of a second."""
+    seconds, tenths = divmod(round(t_s * 10), 10)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{tenths}"
+
+
+class PlainSink:
+    """Writes lines of stable wording to a text stream, each flushed at once.
+
+    A BrokenPipeError of the stream (`| head`) passes through: the caller knows how to end.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = ""
+
+    def decision(self, d: Decision) -> None:
+        """Write a line where the label or status differs from the last one written."""
+        if kind(d) != self._last:
+            self._last = kind(d)
+            self._line(f"{stamp(d.t_s)}  {_words(d)}")
+
+    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
+        """Write a line for lost audio; a decision that only repeats it is not written again."""
+        self._last = "gap"
+        self._line(f"{stamp(t_s)}  gap: {lost_samples} samples lost ({reason})")
+
+    def end(self, ledger: Ledger, reason: str) -> None:
+        """Write the summary: why it ended and where every sample went."""
+        self._line(
+            f"end: {reason}; {ledger.captured} samples captured = {ledger.analysed} analysed"
+            f" + {ledger.dropped} lost + {ledger.discarded} discarded"
+        )
+
+    def _line(self, text: str) -> None:
+        encoding = self._stream.encoding or "utf-8"
+        # A device's or file's name must not end the session where the terminal can't show it.
+        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self._stream.flush()
+
+
+def _words(d: Decision) -> str:
+    if d.status == "listening":
+        return "listening"
+    facts = _facts(d)
+    return f"{headline(d)} ({', '.join(facts)})" if facts else headline(d)
+
+
+def _facts(d: Decision) -> list[str]:
+    facts = []
+    if d.label is not None and d.probabilities is not None:
+        facts.append(f"p {d.probabilities[CLASSES.index(d.label)]:.2f}")
+    if d.quality is not None:
+        facts.append(f"quality {d.quality:.2f}")
+    if d.heart_rate_bpm is not None:
+        facts.append(f"{d.heart_rate_bpm:.0f} bpm")
+    return facts

@@ -1,0 +1,169 @@
+"""`laennec train` and `laennec evaluate`. Heavy imports wait until a command runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from models.errors import SettingError
+
+if TYPE_CHECKING:
+    from train.config import Config
+    from train.table import Table
+
+app = typer.Typer()
+
+DataOption = Annotated[
+    list[str],
+    typer.Option("--data", metavar="KIND=DIR", help="A data set: pascal=, circor=, noise= or folder=DIR; repeatable."),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see docs/formats.md for its keys.")]
+
+
+@app.command()
+def train(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder for everything the run leaves.")],
+    config: ConfigOption = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+) -> None:
+    """Train on real recordings; leaves checkpoint, splits, predictions, metrics, plots and a report in RUN."""
+    _need_training_packages()
+    from train import run
+    from train.config import load
+
+    settings = load(config)
+    # Folders are checked before the run's own is made: a mistyped path leaves nothing behind.
+    recordings = _read(data, every_site=False)
+    run.prepare(out, settings, resume)
+    table = _features(settings, recordings)
+    with _stopping() as stopped, _fit_bar(settings.fit.steps) as step:
+        run.train(out, settings, table, step, stopped)
+    typer.echo((out / "report.md").read_text())
+    typer.echo(f"Next: laennec export {out} --out FILE.onnx")
+
+
+@app.command()
+def evaluate(
+    protocol: Annotated[str, typer.Option("--protocol", help="pascal-grouped, seed-split or circor-patients.")],
+    data: DataOption,
+    config: ConfigOption = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Folds trained at a time.")] = 1,
+    work: Annotated[
+        Path | None, typer.Option("--work", help="Folder of the folds' checkpoints; finished folds are kept.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+) -> None:
+    """Train and test by a protocol; prints scores with 95 % intervals beside the baselines."""
+    _need_training_packages()
+    from train import evaluate as evaluation
+    from train import report
+    from train.config import load, to_dict
+    from train.protocols import PROTOCOLS
+
+    chosen = PROTOCOLS.get(protocol)
+    if chosen is None:
+        raise SettingError(f"no protocol {protocol!r}; one of {', '.join(PROTOCOLS)}")
+    settings = load(config)
+    if json_file and not json_file.parent.is_dir():
+        raise SettingError(f"{json_file.parent}: no such folder; make it, or give another --json")
+    if not any(entry.startswith(f"{chosen.tested}=") for entry in data):
+        raise SettingError(f"{protocol} tests {chosen.tested} recordings; give --data {chosen.tested}=DIR")
+    table = _features(settings, _read(data, every_site=chosen.per_patient))
+    folder = work or Path("runs") / "evaluate" / protocol
+    with _bar() as bar:
+        task = bar.add_task("folds", total=chosen.seeds * (1 if protocol == "seed-split" else 5))
+        answers = evaluation.answer(chosen, settings, table, folder, jobs, lambda: bar.advance(task))
+    result = evaluation.score(chosen, table, answers)
+    result["config"] = to_dict(settings)
+    result["data"] = sorted({entry.partition("=")[0] for entry in data})
+    typer.echo(report.protocol_text(result))
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _read(data: list[str], every_site: bool) -> list[Any]:
+    from train import datasets
+
+    recordings = []
+    for entry in data:
+        kind, separator, folder = entry.partition("=")
+        if not separator or not folder:
+            raise SettingError(f"--data {entry}: write KIND=DIR, for example pascal=recordings/pascal")
+        if kind == "circor" and every_site:
+            recordings += datasets.read_circor(Path(folder), every=True)
+        else:
+            recordings += datasets.read(kind, Path(folder))
+    return recordings
+
+
+def _features(config: Config, recordings: list[Any]) -> Table:
+    from train import table
+    from train.filterbank import front_end
+
+    with _bar() as bar:
+        task = bar.add_task("reading recordings", total=len(recordings))
+        return table.build(front_end(config.front_end), recordings, lambda: bar.advance(task))
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+@contextlib.contextmanager
+def _fit_bar(steps: int) -> Iterator[Any]:
+    tasks: dict[str, Any] = {}
+    with _bar() as bar:
+
+        def step(phase: str, number: int, loss: float) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(f"learning {phase}", total=steps)
+            bar.update(tasks[phase], completed=number, description=f"learning {phase}, loss {loss:.3f}")
+
+        yield step
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[Any]:
+    """Ctrl-C sets a flag that the loop reads between steps, so that a checkpoint is never of half a step."""
+    asked = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _need_training_packages() -> None:
+    import importlib.util
+
+    missing = [
+        name
+        for name in ("torch", "sklearn", "python_speech_features", "safetensors", "matplotlib")
+        if not importlib.util.find_spec(name)
+    ]
+    if missing:
+        raise SettingError(f"training needs {', '.join(missing)}; install with: pip install 'laennec[train]'")

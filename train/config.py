@@ -1,0 +1,170 @@
+"""Training configuration: strict TOML onto frozen dataclasses. An unknown key is an error, never ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.errors import SettingError
+from models.frontend import FrontEndSpec
+from models.nets import NetSpec
+from models.windows import WindowSpec
+
+
+@dataclass(frozen=True)
+class FitSpec:
+    """One training run of the network.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: windows per step.
+        learning_rate: peak of the one-cycle schedule (Smith & Topin 2018).
+        weight_decay: of AdamW (Loshchilov & Hutter 2019).
+        clip: largest gradient norm.
+        mixup: Beta parameter of mixup (Zhang et al. 2018); 0 for none.
+        label_smoothing: share of the target spread over the classes the source can speak of.
+        ema: decay of the averaged weights, which are the ones kept.
+        checkpoint_steps: steps between checkpoints.
+    """
+
+    steps: int = 3000
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    clip: float = 2.0
+    mixup: float = 0.3
+    label_smoothing: float = 0.1
+    ema: float = 0.99
+    checkpoint_steps: int = 250
+
+
+@dataclass(frozen=True)
+class SamplingSpec:
+    """How often a window is drawn from where.
+
+    Attributes:
+        shares: weight of each source; sources that are not in the data drop out, ones not named get `other`.
+        other: weight of a source that `shares` does not name.
+        class_power: within a source a class of n recordings is drawn in proportion to n to this power.
+    """
+
+    shares: dict[str, float] = field(
+        default_factory=lambda: {"pascal_a": 0.22, "pascal_b": 0.30, "circor": 0.38, "noise": 0.10}
+    )
+    other: float = 0.3
+    class_power: float = 0.5
+
+
+@dataclass(frozen=True)
+class AugmentSpec:
+    """Random changes to a training window; on log energies, in nepers of energy where not said otherwise.
+
+    Attributes:
+        short_share: share of windows cut to a random shorter length, as at the start of a stream.
+        stretch: time is stretched by a factor in [1 / stretch, stretch].
+        filter_sd: standard deviation of a random smooth frequency response.
+        floor_share: share of windows given a stationary noise floor.
+        noise_share: share of windows mixed with an everyday noise, where there is one in the data.
+        noise_snr_db: lowest and highest signal-to-noise ratio of such mixtures.
+        band_mask: most neighbouring bands blanked.
+        time_mask_frames: most neighbouring frames blanked.
+    """
+
+    short_share: float = 0.25
+    stretch: float = 1.25
+    filter_sd: float = 1.0
+    floor_share: float = 0.5
+    noise_share: float = 0.15
+    noise_snr_db: tuple[float, float] = (3.0, 25.0)
+    band_mask: int = 5
+    time_mask_frames: int = 25
+
+
+@dataclass(frozen=True)
+class AnswerSpec:
+    """How the answer is formed; what is fitted is fitted on held-out recordings of the training side.
+
+    Attributes:
+        hold_out: share of the training recordings held out, by group, to fit the calibration.
+        risk: error rate aimed at among the answers that are not abstained; sets the threshold.
+        smoothing: weight of the newest window in the running mean.
+        margin: lead a new label needs.
+    """
+
+    hold_out: float = 0.15
+    risk: float = 0.1
+    smoothing: float = 0.35
+    margin: float = 0.05
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of it."""
+
+    seed: int = 0
+    front_end: FrontEndSpec = field(default_factory=FrontEndSpec)
+    window: WindowSpec = field(default_factory=WindowSpec)
+    net: NetSpec = field(default_factory=NetSpec)
+    fit: FitSpec = field(default_factory=FitSpec)
+    sampling: SamplingSpec = field(default_factory=SamplingSpec)
+    augment: AugmentSpec = field(default_factory=AugmentSpec)
+    answer: AnswerSpec = field(default_factory=AnswerSpec)
+
+
+def load(path: Path | None) -> Config:
+    """Read a TOML file; what it does not name keeps its default.
+
+    Raises:
+        SettingError: no such file, not TOML, an unknown key, or a value of the wrong kind or out of range.
+    """
+    if path is None:
+        return Config()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: can't be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path}: is not TOML: {error}") from error
+    return from_dict(values, str(path))
+
+
+def from_dict(values: dict[str, Any], where: str = "configuration") -> Config:
+    """A configuration from nested plain values, as in a TOML file or a run's config.json."""
+    config: Config = _build(Config, values, where)
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Nested plain values that `from_dict` reads back to an equal configuration."""
+    return dataclasses.asdict(config)
+
+
+def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise SettingError(f"{where}: unknown key {unknown[0]!r}; known here: {', '.join(fields)}")
+    defaults = kind()
+    built = {name: _value(getattr(defaults, name), value, f"{where}: {name}") for name, value in values.items()}
+    try:
+        return kind(**built)
+    except ValueError as error:
+        raise SettingError(f"{where}: {error}") from error
+
+
+def _value(default: Any, value: Any, where: str) -> Any:
+    """A value checked against the kind of its default."""
+    if dataclasses.is_dataclass(default):
+        if not isinstance(value, dict):
+            raise SettingError(f"{where}: must be a table, not {value!r}")
+        return _build(type(default), value, where)
+    if isinstance(default, tuple) and isinstance(value, list | tuple) and len(value) == len(default):
+        return tuple(_value(d, v, where) for d, v in zip(default, value, strict=True))
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise SettingError(f"{where}: must be like {default!r}, not {value!r}")
+    return value

@@ -1,0 +1,162 @@
+"""`laennec train`: hold some recordings out, learn, calibrate, report, then learn again from everything.
+
+The folder RUN holds, in the order written:
+
+    config.json           the configuration, complete
+    splits.json           names and groups on each side, their hashes, the commit
+    held-out.safetensors  the network that did not learn from the held-out recordings
+    predictions.csv       its answer for each held-out recording
+    metrics.json          their scores with intervals, the fitted calibration
+    learning.png, confusion.png, report.md
+    model.safetensors     the network that learned from everything, with that calibration: what `export` takes
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.classes import CLASSES
+from models.decide import DecideSpec, calibrate
+from models.errors import InputFileError, SettingError
+from train import calibrate as calibration
+from train import report, scores
+from train.config import Config, from_dict, to_dict
+from train.loop import Fit
+from train.predict import recording_logits
+from train.protocols import learnable
+from train.splits import hold_out, split_hash
+from train.table import Table
+
+Array = np.ndarray
+
+
+def prepare(run: Path, config: Config, resume: bool) -> None:
+    """Make the run's folder, or check that it is the one to continue.
+
+    Raises:
+        SettingError: the folder holds another run, or `resume` finds none or other settings.
+    """
+    held = run / "config.json"
+    if not resume and run.exists() and any(run.iterdir()):
+        raise SettingError(f"{run} is not empty; continue it with --resume, or give a new --out")
+    if resume:
+        if not held.exists():
+            raise SettingError(f"{run} holds no run to resume; leave --resume out")
+        if from_dict(json.loads(held.read_text())) != config:
+            raise SettingError(f"{run} was begun with another configuration; give the same --config, or a new --out")
+        return
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        held.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+    except OSError as error:
+        raise SettingError(f"{run}: can't be written: {error.strerror}; give another --out") from error
+
+
+def train(
+    run: Path, config: Config, table: Table, step: Callable[[str, int, float], None], stop: Callable[[], bool]
+) -> None:
+    """Everything after the features.
+
+    Args:
+        run: folder from `prepare`.
+        config: the recipe.
+        table: all recordings.
+        step: called with the phase's name, its step and loss.
+        stop: asked after each step.
+
+    Raises:
+        Interrupted: `stop` said so; call again to continue.
+    """
+    usable = learnable(table.recordings, np.arange(len(table)))
+    kept, held = hold_out([table.recordings[i] for i in usable], config.answer.hold_out, config.seed)
+    kept, held = usable[kept], usable[held]
+    _write_json(run / "splits.json", _splits(table, kept, held))
+    inner = Fit(config, table, list(kept), config.seed, list(held))
+    net = inner.run(run / "held-out.safetensors", lambda n, loss: step("with recordings held out", n, loss), stop)
+    logits = recording_logits(net, config.window, table, list(held))
+    decide = calibration.fit(config.answer, logits, table.labels[held])
+    metrics = _metrics(table, held, logits, decide)
+    _write_json(run / "metrics.json", metrics)
+    _write_predictions(run / "predictions.csv", table, held, calibrate(decide, logits))
+    report.write(run, metrics, inner.history, json.loads((run / "splits.json").read_text()))
+    Fit(config, table, list(usable), config.seed).run(
+        run / "model.safetensors", lambda n, loss: step("on everything", n, loss), stop
+    )
+
+
+def decide_spec(run: Path) -> DecideSpec:
+    """The calibration that a finished run fitted.
+
+    Raises:
+        InputFileError: the run is not finished.
+    """
+    try:
+        return DecideSpec(**json.loads((run / "metrics.json").read_text())["decide"])
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise InputFileError(
+            f"{run}: holds no finished training run; train first, or continue with --resume"
+        ) from error
+
+
+def check_finished(run: Path, step: int, config: Config) -> None:
+    """Refuse a network that has not learned to the end.
+
+    Raises:
+        InputFileError: fewer steps than the configuration asks for.
+    """
+    if step < config.fit.steps:
+        raise InputFileError(f"{run}: stopped at step {step} of {config.fit.steps}; continue with --resume")
+
+
+def _splits(table: Table, kept: Array, held: Array) -> dict[str, Any]:
+    def side(indices: Array) -> dict[str, Any]:
+        recordings = [table.recordings[i] for i in indices]
+        names = [f"{r.source}/{r.name}" for r in recordings]
+        counts: dict[str, int] = {}
+        for r in recordings:
+            counts[f"{r.source} {r.label}"] = counts.get(f"{r.source} {r.label}", 0) + 1
+        return {
+            "hash": split_hash(names),
+            "groups": len({r.group for r in recordings}),
+            "counts": dict(sorted(counts.items())),
+            "names": names,
+        }
+
+    return {"learned from": side(kept), "held out": side(held)}
+
+
+def _metrics(table: Table, held: Array, logits: Array, decide: DecideSpec) -> dict[str, Any]:
+    truth = table.labels[held]
+    probabilities = calibrate(decide, logits)
+    answered = probabilities.max(axis=1) >= decide.threshold
+    right = probabilities.argmax(axis=1) == truth
+    groups = [table.recordings[i].group for i in held]
+    return {
+        "says": "one answer per held-out recording, from the network that did not learn from any of its group; the "
+        "calibration and threshold are fitted on these same recordings, so figures that use them are optimistic",
+        "decide": asdict(decide),
+        "calibration_error": round(scores.calibration_error(truth, probabilities), 4),
+        "answered_share": round(float(answered.mean()), 4),
+        "answered_accuracy": round(float(right[answered].mean()), 4) if answered.any() else None,
+        **scores.classification(truth, probabilities.argmax(axis=1)[None], groups),
+    }
+
+
+def _write_predictions(path: Path, table: Table, held: Array, probabilities: Array) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["source", "name", "group", "label", "answer", *(f"p_{c}" for c in CLASSES)])
+        for i, p in zip(held, probabilities, strict=True):
+            r = table.recordings[i]
+            rows.writerow([r.source, r.name, r.group, r.label, CLASSES[p.argmax()], *(f"{x:.4f}" for x in p)])
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n")
