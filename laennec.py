@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -29,6 +30,18 @@ def main() -> None:
     except LaennecError as error:
         print(f"laennec: {error}", file=sys.stderr)  # noqa: T201 - the one line
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)  # `| head`: the reader has what it wanted
+    finally:
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """A reader that went away must not cause a second complaint when the interpreter flushes at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

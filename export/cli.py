@@ -6,11 +6,14 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from models.errors import LaennecError, SettingError
+from models.errors import InputFileError, ModelError, SettingError
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
 
 app = typer.Typer()
 
@@ -29,12 +32,14 @@ def export(
     name: Annotated[str | None, typer.Option("--name", help="Id of the model; else the file's stem.")] = None,
 ) -> None:
     """Write a model bundle, its card and golden vectors, after proving that ONNX Runtime answers as torch does."""
-    from export import card, golden, onnx, parity
-    from models import bundle
-    from train.audio import load as load_audio
-
-    if out.suffix != ".onnx" or not out.parent.is_dir():
+    if out.suffix != ".onnx" or not out.parent.is_dir() or out.is_dir():
         raise SettingError(f"{out}: give a name that ends in .onnx, in a folder that exists")
+    try:
+        from export import card, golden, onnx, parity
+        from models import bundle
+    except ModuleNotFoundError as error:
+        raise SettingError(f"exporting needs {error.name}; install with: pip install 'laennec[train]'") from error
+
     trained = onnx.load(run)
     meta = onnx.describe(trained, name or out.stem, [_result(path) for path in results or []])
     data = onnx.with_metadata(onnx.graph(trained.net, trained.config.window.window_frames), meta)
@@ -43,13 +48,11 @@ def export(
         draft = Path(folder) / out.name
         draft.write_bytes(data)
         loaded = bundle.load(draft)
-        rate_hz = loaded.front_end.spec.rate_hz
-        windows = [loaded.front_end.extract(load_audio(path, rate_hz)) for path in audio or []]
-        worst = parity.check(trained.net, loaded, windows)
-        vectors = golden.vectors(trained)
+        worst = parity.check(trained.net, loaded, parity.windows(loaded, audio or []))
+        vectors, text = json.dumps(golden.vectors(trained)), card.card(meta)
         os.replace(draft, out)  # noqa: PTH105 - the atomic one
-    out.with_suffix(".golden.json").write_text(json.dumps(vectors) + "\n")
-    out.with_name("CARD.md").write_text(card.card(meta), encoding="utf-8")
+    out.with_suffix(".golden.json").write_text(vectors + "\n")
+    out.with_name("CARD.md").write_text(text, encoding="utf-8")
     typer.echo(
         f"{out}: {len(data):,} bytes, {meta['parameters']:,} parameters; torch and ONNX Runtime differ by {worst:.1e}"
     )
@@ -67,22 +70,29 @@ def model(
     if as_json:
         typer.echo(json.dumps({"path": str(loaded.path), "sha256": loaded.sha256, **loaded.meta}, indent=2))
         return
+    try:
+        lines = _description(loaded)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{loaded.path}: its description is incomplete ({error}); export it again") from error
+    typer.echo("\n".join([*lines, "verified: description, front-end digest and graph fit together"]))
+
+
+def _description(loaded: Bundle) -> list[str]:
     meta, spec, window = loaded.meta, loaded.front_end.spec, loaded.window
-    typer.echo(f"{loaded.path}\n  id            {loaded.id}\n  sha256        {loaded.sha256}")
-    typer.echo(f"  classes       {', '.join(meta['classes'])}")
-    typer.echo(f"  parameters    {meta.get('parameters', 'unknown')}")
-    typer.echo(
-        f"  hears         {spec.low_hz:g}-{spec.high_hz:g} Hz at {spec.rate_hz} Hz, {spec.features} values a frame"
-    )
     hop_s = spec.hop_samples / spec.rate_hz
-    typer.echo(f"  window        {window.window_frames * hop_s:.2f} s, every {window.hop_frames * hop_s:.2f} s")
-    typer.echo(f"  abstains      below probability {loaded.decide.threshold:.2f}")
-    typer.echo(
-        f"  licence       {meta.get('licence', 'unknown')}\n  intended use  {meta.get('intended_use', 'unknown')}"
-    )
-    for figure in meta.get("figures", []):
-        typer.echo(f"  {figure['protocol']:<13} {_short(figure)}")
-    typer.echo("verified: description, front-end digest and graph fit together")
+    return [
+        str(loaded.path),
+        f"  id            {loaded.id}",
+        f"  sha256        {loaded.sha256}",
+        f"  classes       {', '.join(meta['classes'])}",
+        f"  parameters    {meta.get('parameters', 'unknown')}",
+        f"  hears         {spec.low_hz:g}-{spec.high_hz:g} Hz at {spec.rate_hz} Hz, {spec.features} values a frame",
+        f"  window        {window.window_frames * hop_s:.2f} s, every {window.hop_frames * hop_s:.2f} s",
+        f"  abstains      below probability {loaded.decide.threshold:.2f}",
+        f"  licence       {meta.get('licence', 'unknown')}",
+        f"  intended use  {meta.get('intended_use', 'unknown')}",
+        *(f"  {figure['protocol']:<13} {_short(figure)}" for figure in meta.get("figures", [])),
+    ]
 
 
 def _short(figure: dict[str, Any]) -> str:
@@ -93,7 +103,9 @@ def _short(figure: dict[str, Any]) -> str:
 
 
 def _result(path: Path) -> dict[str, Any]:
+    from export.onnx import figures
+
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
-        raise LaennecError(f"{path}: is not a result of `laennec evaluate --json` ({error})") from error
+        return figures(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputFileError(f"{path}: is not a result of `laennec evaluate --json` ({error})") from error

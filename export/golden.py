@@ -63,7 +63,7 @@ def _decisions(trained: Trained, features: FrontEnd, samples: Array) -> list[dic
     heard = features.extract(samples)
     state, found = decide.init_state(), []
     ends = list(range(window.first_frames, len(heard) + 1, window.hop_frames))
-    for end in [*ends, *([len(heard)] if ends[-1] != len(heard) else [])]:
+    for end in [*ends, *([len(heard)] if len(heard) not in ends else [])]:
         cut = heard[max(0, end - window.window_frames) : end]
         logits = window_logits(trained.net, [cut.astype(np.float32)])[0]
         probabilities, _, state = decide.step(trained.decide, logits, state)

@@ -16,6 +16,7 @@ import torch
 from models import bundle
 from models.classes import CLASSES
 from models.decide import DecideSpec
+from models.errors import InputFileError
 from models.nets import POOLING, HeartNet, parameters
 from train import checkpoint, run
 from train.config import Config, from_dict
@@ -43,11 +44,14 @@ def load(folder: Path) -> Trained:
     """
     decide = run.decide_spec(folder)
     held = checkpoint.load(folder / "model.safetensors")
-    config = from_dict(held.notes["config"])
-    run.check_finished(folder, held.notes["step"], config)
-    net = HeartNet(config.net)
-    net.load_state_dict(checkpoint.averaged(held))
-    notes = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("splits", "metrics")}
+    try:
+        config = from_dict(held.notes["config"])
+        run.check_finished(folder, held.notes["step"], config)
+        net = HeartNet(config.net)
+        net.load_state_dict(checkpoint.averaged(held))
+        notes = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("splits", "metrics")}
+    except (OSError, KeyError, ValueError, RuntimeError) as error:  # RuntimeError: weights that do not fit
+        raise InputFileError(f"{folder}: is not a whole training run ({_first_line(error)}); train anew") from error
     return Trained(net.eval(), config, decide, notes)
 
 
@@ -82,7 +86,7 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
     Args:
         trained: from `load`.
         name: of the model.
-        results: of protocols run on this recipe, as `laennec evaluate --json` wrote them.
+        results: of protocols run on this recipe, each from `figures`.
     """
     features = front_end(trained.config.front_end)
     spec = features.spec
@@ -101,7 +105,7 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
         "parameters": parameters(trained.net),
         "training": {key: {k: v for k, v in side.items() if k != "names"} for key, side in sides.items()},
         "held_out": trained.notes["metrics"],
-        "figures": [_figures(result) for result in results],
+        "figures": results,
         "commit": _commit(),
         "licence": _LICENCE,
         "intended_use": _INTENDED_USE,
@@ -116,9 +120,18 @@ def with_metadata(model: onnx.ModelProto, meta: dict[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _figures(result: dict[str, Any]) -> dict[str, Any]:
+def figures(result: dict[str, Any]) -> dict[str, Any]:
+    """What a bundle keeps of a result that `laennec evaluate --json` wrote.
+
+    Raises:
+        KeyError, TypeError: not such a result.
+    """
     kept = ("protocol", "says", "leaky", "n", "accuracy", "balanced_accuracy", "macro_f1", "auroc")
-    return {key: result[key] for key in kept if key in result}
+    return {key: result[key] for key in kept}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _commit() -> str:
@@ -126,7 +139,11 @@ def _commit() -> str:
     here = Path(__file__).parent
     try:
         asked = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:
         return "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ import torch
 from models.bundle import Bundle
 from models.errors import ModelError
 from models.nets import POOLING, HeartNet
+from models.windows import recording_ends
+from train.audio import load
 
 Array = np.ndarray
 
@@ -32,10 +35,25 @@ def check(net: HeartNet, bundle: Bundle, windows: Sequence[Array]) -> float:
         ModelError: the difference is above `TOLERANCE`.
     """
     batches = [*_random_batches(bundle), *([_batch(windows)] if windows else [])]
-    worst = max(_difference(net, bundle, features, frames) for features, frames in batches)
+    # numpy's max passes a NaN on, where Python's would lose it.
+    worst = float(np.max([_difference(net, bundle, features, frames) for features, frames in batches]))
     if not worst <= TOLERANCE:
         raise ModelError(f"ONNX Runtime and torch differ by {worst:.2g} in a logit (allowed {TOLERANCE}); not exported")
     return worst
+
+
+def windows(bundle: Bundle, recordings: Sequence[Path]) -> list[Array]:
+    """Features (frames, features) of the windows that speak for some recordings; none of one that is too short.
+
+    Raises:
+        InputFileError: a recording can't be read.
+    """
+    found = []
+    for path in recordings:
+        heard = bundle.front_end.extract(load(path, bundle.front_end.spec.rate_hz))
+        ends = recording_ends(bundle.window, len(heard))
+        found += [heard[max(0, end - bundle.window.window_frames) : end] for end in ends]
+    return found
 
 
 def _difference(net: HeartNet, bundle: Bundle, features: Array, frames: Array) -> float:
@@ -48,7 +66,8 @@ def _random_batches(bundle: Bundle) -> Iterator[tuple[Array, Array]]:
     """Batches of 1 to 64 windows, from the shortest to longer than the window, some of them padded."""
     rng = np.random.default_rng(0)
     full = bundle.window.window_frames
-    for size, time in ((1, POOLING), (1, full), (3, 2 * full), (16, full // 2), (32, full - 1), (64, full)):
+    for size, asked in ((1, POOLING), (1, full), (3, 2 * full), (16, full // 2), (32, full - 1), (64, full)):
+        time = max(POOLING, asked)
         features = rng.normal(-8, 3, (size, time, bundle.front_end.spec.features)).astype(np.float32)
         yield features, rng.integers(POOLING, time + 1, size)
 

@@ -9,7 +9,8 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+import stat
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ OUTPUT = "logits"
 #: The bundle that is used where no other is named.
 SHIPPED = Path(__file__).parent / "bundles" / "laennec.onnx"
 _MOST_BYTES = 32 * 2**20
+#: Minutes of audio; more is no window but a damaged number that would take all memory.
+_MOST_FRAMES = 20_000
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ def load(path: Path = SHIPPED) -> Bundle:
     session = _session(path, data)
     meta = _metadata(path, session)
     try:
-        spec = FrontEndSpec(**meta["front_end"])
+        spec: FrontEndSpec = _spec(FrontEndSpec, meta["front_end"])
         front_end = FrontEnd(spec, Matrices(**{k: decode_matrix(v) for k, v in meta["matrices"].items()}))
-        window, decide = WindowSpec(**meta["window"]), DecideSpec(**meta["decide"])
+        window, decide = _spec(WindowSpec, meta["window"]), _spec(DecideSpec, meta["decide"])
         digest, _ = meta["front_end_digest"], meta["id"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
@@ -114,9 +117,25 @@ def decode_matrix(value: dict[str, Any]) -> Array:
     return np.frombuffer(data, dtype="<f8").reshape(value["shape"])
 
 
+def _spec(kind: Any, values: dict[str, Any]) -> Any:
+    """A spec from JSON values, each of the kind of its field's default.
+
+    Raises:
+        ValueError, TypeError: a missing, unknown or unusable value.
+    """
+    for field in fields(kind):
+        value, default = values[field.name], field.default
+        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
+            raise TypeError(f"{field.name} can't be {value!r:.40}")
+    return kind(**values)
+
+
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelError(f"{path}: is a folder or device; give the .onnx file that `laennec export` wrote")
+        if found.st_size > _MOST_BYTES:
             raise ModelError(f"{path}: too large for a Laennec model; give a file made by `laennec export`")
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -144,24 +163,29 @@ def _metadata(path: Path, session: Any) -> dict[str, Any]:
         raise ModelError(f"{path}: is an ONNX model, but not one of Laennec's; use one made by `laennec export`")
     try:
         meta = json.loads(text)
-        schema, classes = meta["schema"], meta["classes"]
+        schema, classes = meta["schema"], tuple(meta["classes"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its description can't be read ({error}); export it again") from error
     if schema != SCHEMA:
-        raise ModelError(f"{path}: has schema {schema}, this Laennec reads {SCHEMA}; export it again with this version")
-    if tuple(classes) != CLASSES:
+        raise ModelError(
+            f"{path}: has schema {schema!r:.40}, this Laennec reads {SCHEMA}; export it again with this version"
+        )
+    if classes != CLASSES:
         raise ModelError(f"{path}: answers other classes than {', '.join(CLASSES)}; use a model of this version")
     return dict(meta)
 
 
 def _verify_graph(bundle: Bundle) -> None:
-    """One trial run: the graph takes what the front end makes and answers with finite logits."""
+    """Trial runs: the graph takes what the front end makes, of any length, and answers with finite logits."""
     names = tuple(i.name for i in bundle.session.get_inputs())
-    frames = bundle.window.window_frames
-    window = np.zeros((1, frames, bundle.front_end.spec.features))
-    try:
-        found = bundle.logits(window, np.array([frames])) if names == INPUTS else np.zeros(0)
-    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        raise ModelError(f"{bundle.path}: can't run on its own front end's features; export it again") from error
-    if found.shape != (1, len(CLASSES)) or not np.isfinite(found).all():
+    shortest, longest = bundle.window.least_frames, bundle.window.window_frames
+    if names != INPUTS or longest > _MOST_FRAMES:
         raise ModelError(f"{bundle.path}: its graph does not fit its description; export it again")
+    for batch, frames in ((1, longest), (2, shortest)):
+        windows = np.zeros((batch, frames, bundle.front_end.spec.features))
+        try:
+            found = bundle.logits(windows, np.full(batch, frames))
+        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+            raise ModelError(f"{bundle.path}: can't run on its own front end's features; export it again") from error
+        if found.shape != (batch, len(CLASSES)) or not np.isfinite(found).all():
+            raise ModelError(f"{bundle.path}: its graph does not fit its description; export it again")

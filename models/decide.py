@@ -22,9 +22,9 @@ class DecideSpec:
 
     Attributes:
         temperature: logits are divided by it (Guo et al. 2017, "On calibration of modern neural networks").
-        threshold: below this probability of the likeliest class the answer is "uncertain"; in [0, 1).
+        threshold: below this probability of the standing class the answer is "uncertain"; in [0, 1].
         smoothing: weight of the newest logits in the running mean, in (0, 1]; 1 is no smoothing.
-        margin: a new label replaces the standing one only if its probability leads by this much; in [0, 1).
+        margin: a new label replaces the standing one only if its probability leads by more than this; in [0, 1].
         poor_quality: below this quality index the label is withheld; in [0, 1].
     """
 
@@ -64,6 +64,7 @@ class Decision:
         quality: signal quality index, 0 (useless) to 1, or None where unknown.
         quality_reason: what lowers the quality, in words a person can act on; empty where nothing does.
         heart_rate_bpm: or None where not confident.
+        logits: the network's own answer for this window alone, not smoothed; empty where it gave none.
     """
 
     t_s: float
@@ -74,6 +75,7 @@ class Decision:
     quality: float | None = None
     quality_reason: str = ""
     heart_rate_bpm: float | None = None
+    logits: tuple[float, ...] = ()
 
 
 class Window(NamedTuple):
@@ -156,5 +158,6 @@ def decision(
         quality=quality.value,
         quality_reason=quality.reason,
         heart_rate_bpm=window.heart_rate_bpm,
+        logits=tuple(float(x) for x in logits),
     )
     return made, state

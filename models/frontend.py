@@ -44,7 +44,7 @@ class FrontEndSpec:
     hop_samples: int = 40
     fft_samples: int = 1024
     bands: int = 32
-    pre_emphasis: float = 1.0
+    pre_emphasis: float = 0.0
     floor: float = -23.0
     cepstra: int = 0
     lifter: int = 0
@@ -93,13 +93,15 @@ class FrontEnd:
         matrices: from `train.filterbank.build` or a bundle.
 
     Raises:
-        ValueError: matrices whose shape does not fit the spec, or a mel band without a single FFT bin.
+        ValueError: matrices whose shape does not fit the spec, or not finite, or a mel band without a single FFT bin.
     """
 
     def __init__(self, spec: FrontEndSpec, matrices: Matrices) -> None:
         bins = spec.fft_samples // 2 + 1
         if matrices.bank.shape != (spec.bands, bins) or matrices.cepstral.shape != (spec.cepstra, spec.bands):
             raise ValueError("the front end's matrices do not have the shapes that its spec asks for")
+        if not all(np.isfinite(matrix).all() for matrix in matrices):
+            raise ValueError("the front end's matrices hold values that are not finite")
         if not (matrices.bank > 0).any(axis=1).all():
             raise ValueError("a mel band holds no FFT bin: raise fft_samples or lower bands")
         self.spec = spec

@@ -22,12 +22,15 @@ class NetSpec:
         channels: channels of both convolutions.
         hidden: units of the LSTM.
         dropout: share of values zeroed in training, before the LSTM and before the last layer.
+        range_nepers: log energies further than this below the window's highest are lifted to it, so that the noise
+            floor of a device is not heard; 0 for no limit.
     """
 
     features: int = 32
     channels: int = 48
     hidden: int = 48
     dropout: float = 0.4
+    range_nepers: float = 0.0
 
 
 class HeartNet(nn.Module):
@@ -57,7 +60,10 @@ class HeartNet(nn.Module):
 
     def forward(self, features: Tensor, frames: Tensor) -> Tensor:
         """See the class."""
-        x = _normalise(features, _mask(features, frames))
+        mask = _mask(features, frames)
+        if self.spec.range_nepers:
+            features = _limit(features, mask, self.spec.range_nepers)
+        x = _normalise(features, mask)
         x = self._pool(self.first_norm(self.first(x.transpose(1, 2))).relu(), frames // 2)
         x = self._pool(self.second_norm(self.second(x)).relu(), frames // POOLING)
         heard, _ = self.lstm(self.dropout(x.transpose(1, 2)))
@@ -75,6 +81,11 @@ class HeartNet(nn.Module):
 def _mask(x: Tensor, frames: Tensor) -> Tensor:
     """(batch, time, 1), 1 where a frame of x (batch, time, any) is valid."""
     return (torch.arange(x.shape[1], device=x.device)[None, :, None] < frames[:, None, None]).to(x.dtype)
+
+
+def _limit(x: Tensor, mask: Tensor, range_nepers: float) -> Tensor:
+    top = x.masked_fill(mask == 0, -1e9).amax(dim=(1, 2), keepdim=True)
+    return torch.maximum(x, top - range_nepers)
 
 
 def _normalise(x: Tensor, mask: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def assess(spec: FrontEndSpec, features: Array, loudness: Loudness) -> Quality:
     """
     level_db = 20 * np.log10(max(loudness.rms, 1e-9))
     factors = (
-        float(level_db > -90 and loudness.peak > 0 and len(features) > 0),
+        float(level_db > -90 and _changes(features)),
         _ramp(level_db, -75, -55, least=0.3),
         _ramp(-loudness.clipped_share, -0.2, -0.005),
         _ramp(_periodicity(spec, features), 0.05, 0.5, least=0.3),
@@ -60,6 +60,11 @@ def assess(spec: FrontEndSpec, features: Array, loudness: Loudness) -> Quality:
     index = float(np.prod(factors))
     worst = int(np.argmin(factors))
     return Quality(index, "" if index >= _GOOD else _REASONS[worst])
+
+
+def _changes(features: Array) -> bool:
+    """Whether anything sounds: silence and a constant offset give the same frame over and over."""
+    return len(features) > 0 and bool(np.ptp(features, axis=0).max() > 1e-6)
 
 
 def _periodicity(spec: FrontEndSpec, features: Array) -> float:

@@ -22,8 +22,8 @@ _SLOWEST_BPM, _FASTEST_BPM = 40.0, 190.0
 _HIGHEST_HZ = 200.0
 #: A peak lower than this is no rhythm. In white noise of 8 s, peaks reach about .25.
 _LEAST_CONFIDENCE = 0.35
-#: A peak at half the lag must reach this share of the highest to be taken as the true cycle.
-_HALF_SHARE = 0.85
+#: A peak at half or a third of the lag must reach this share of the highest to be taken as the true cycle.
+_SHORTER_SHARE = 0.85
 
 
 class HeartRate(NamedTuple):
@@ -74,8 +74,9 @@ def heart_rate(spec: FrontEndSpec, loudness: Array) -> HeartRate:
     if not peaks:
         return HeartRate(None, 0.0)
     best = max(peaks, key=lambda k: likeness[k])
-    # Two cycles match as well as one: prefer the shorter where it matches nearly as well.
-    best = next((k for k in peaks if abs(2 * k - best) <= 2 and likeness[k] >= _HALF_SHARE * likeness[best]), best)
+    # Two or three cycles match as well as one: prefer the shorter where it matches nearly as well.
+    nearly = [k for k in peaks if likeness[k] >= _SHORTER_SHARE * likeness[best]]
+    best = next((k for k in nearly if abs(2 * k - best) <= 2 or abs(3 * k - best) <= 3), best)
     confidence = float(np.clip(likeness[best], 0, 1))
     if confidence < _LEAST_CONFIDENCE:
         return HeartRate(None, confidence)

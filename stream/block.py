@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from collections.abc import Iterator
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
 

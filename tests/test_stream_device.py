@@ -123,7 +123,8 @@ for turn, block in enumerate(source.blocks()):
     if turn % 20 == 10:
         time.sleep(0.02)  # the worker stalls
 source.close()
-report(wrong=wrong, balanced=read + lost == expected, left=source._ring.written - expected, losses=losses, lost=lost, checked=checked)
+balanced, left = read + lost == expected, source._ring.written - expected
+report(wrong=wrong, balanced=balanced, left=left, losses=losses, lost=lost, checked=checked)
 """
 
 

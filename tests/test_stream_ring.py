@@ -143,6 +143,30 @@ def test_nothing_is_read_where_a_write_has_begun() -> None:
     assert (stretch.start, stretch.lost, len(stretch.samples)) == (4, 4, 6)
 
 
+class BlockThatLetsTheReaderIn:
+    """Reads the ring at the moment when a write asks for the samples, before any is overwritten or counted."""
+
+    def __init__(self, ring: Ring, samples: np.ndarray) -> None:
+        self.ring, self.samples = ring, samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        self.read = self.ring.read(10)
+        return self.samples[part]
+
+
+def test_a_write_announces_itself_before_it_copies() -> None:
+    ring = Ring(10)
+    ring.write(ramp(0, 10))
+    block = BlockThatLetsTheReaderIn(ring, ramp(10, 4))
+    ring.write(block)
+    assert (block.read.start, block.read.lost) == (4, 4), "the reader took samples that are being overwritten"
+    np.testing.assert_array_equal(block.read.samples, ramp(4, 6))
+    assert ring.read(10).start == 10
+
+
 def test_capacity_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one sample"):
         Ring(0)

@@ -54,7 +54,7 @@ def mix(x: Array, noise: Array, snr_db: float, rng: np.random.Generator) -> Arra
     start = rng.integers(len(noise))
     picked = noise[(start + np.arange(len(x))) % len(noise)]
     lift = _log_mean_energy(x) - _log_mean_energy(picked) - snr_db * _NEPERS_PER_DB
-    return np.logaddexp(x, picked + lift)
+    return np.asarray(np.logaddexp(x, picked + lift))
 
 
 def mask(x: Array, spec: AugmentSpec, rng: np.random.Generator) -> Array:
@@ -62,10 +62,10 @@ def mask(x: Array, spec: AugmentSpec, rng: np.random.Generator) -> Array:
     x = x.copy()
     means = x.mean(axis=0)
     width = int(rng.integers(spec.band_mask + 1))
-    band = int(rng.integers(max(1, x.shape[1] - width)))
+    band = int(rng.integers(max(0, x.shape[1] - width) + 1))
     x[:, band : band + width] = means[band : band + width]
     length = int(rng.integers(min(spec.time_mask_frames, len(x) // 4) + 1))
-    frame = int(rng.integers(max(1, len(x) - length)))
+    frame = int(rng.integers(len(x) - length + 1))
     x[frame : frame + length] = means
     return x
 

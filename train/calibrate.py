@@ -35,12 +35,14 @@ def threshold(probabilities: Array, truth: Array, risk: float) -> float:
         risk: error rate aimed at.
 
     Returns:
-        In [0, 0.9]; 0 where even answering always errs less, 0.9 where no threshold reaches the rate.
+        In [0, 0.9]; 0 where even answering always errs at most at the rate, 0.9 where no threshold up to there does.
     """
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     errors = np.cumsum(probabilities.argmax(axis=1)[order] != truth[order]) / np.arange(1, len(truth) + 1)
-    kept = np.flatnonzero(errors <= risk)
+    # A threshold lets all answers of equal confidence through, so it can only lie after the last of them.
+    whole = np.append(np.diff(confidence[order]) != 0, True)
+    kept = np.flatnonzero((errors <= risk) & whole)
     if not len(kept):
         return 0.9
     last = kept[-1]

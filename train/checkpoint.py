@@ -38,12 +38,12 @@ def load(path: Path) -> Checkpoint:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            notes = json.loads((file.metadata() or {})["laennec"])
+            notes = dict(json.loads((file.metadata() or {})["laennec"]))
             return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, notes)  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputFileError(f"{path}: no checkpoint there; train first, or continue with --resume") from error
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise InputFileError(f"{path}: is not a Laennec checkpoint ({error}); train anew") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise InputFileError(f"{path}: is not a Laennec checkpoint, or is damaged ({error}); train anew") from error
 
 
 def part(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def train(
     table = _features(settings, recordings)
     with _stopping() as stopped, _fit_bar(settings.fit.steps) as step:
         run.train(out, settings, table, step, stopped)
-    typer.echo((out / "report.md").read_text())
+    typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Next: laennec export {out} --out FILE.onnx")
 
 
@@ -71,8 +71,8 @@ def evaluate(
     if chosen is None:
         raise SettingError(f"no protocol {protocol!r}; one of {', '.join(PROTOCOLS)}")
     settings = load(config)
-    if json_file and not json_file.parent.is_dir():
-        raise SettingError(f"{json_file.parent}: no such folder; make it, or give another --json")
+    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise SettingError(f"{json_file}: is no file in a folder that exists; give another --json")
     if not any(entry.startswith(f"{chosen.tested}=") for entry in data):
         raise SettingError(f"{protocol} tests {chosen.tested} recordings; give --data {chosen.tested}=DIR")
     table = _features(settings, _read(data, every_site=chosen.per_patient))

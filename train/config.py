@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from models.errors import SettingError
 from models.frontend import FrontEndSpec
-from models.nets import NetSpec
+from models.nets import POOLING, NetSpec
 from models.windows import WindowSpec
 
 
@@ -40,6 +41,11 @@ class FitSpec:
     ema: float = 0.99
     checkpoint_steps: int = 250
 
+    def __post_init__(self) -> None:
+        _check(self, steps=(1, 10_000_000), batch=(1, 10_000), checkpoint_steps=(1, 10_000_000))
+        _check(self, learning_rate=(1e-9, 1), weight_decay=(0, 10), clip=(1e-9, 1e9))
+        _check(self, mixup=(0, 100), label_smoothing=(0, 1), ema=(0, 1))
+
 
 @dataclass(frozen=True)
 class SamplingSpec:
@@ -56,6 +62,12 @@ class SamplingSpec:
     )
     other: float = 0.3
     class_power: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check(self, other=(0, 1e6), class_power=(0, 2))
+        for source, share in self.shares.items():
+            if not 0 <= share <= 1e6:
+                raise ValueError(f"shares.{source} must be from 0 to 1000000, not {share}")
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,12 @@ class AugmentSpec:
     band_mask: int = 5
     time_mask_frames: int = 25
 
+    def __post_init__(self) -> None:
+        _check(self, short_share=(0, 1), floor_share=(0, 1), noise_share=(0, 1))
+        _check(self, stretch=(1, 4), filter_sd=(0, 20), band_mask=(0, 1000), time_mask_frames=(0, 1_000_000))
+        if not -100 <= self.noise_snr_db[0] <= self.noise_snr_db[1] <= 100:
+            raise ValueError(f"noise_snr_db must be [lowest, highest] from -100 to 100, not {list(self.noise_snr_db)}")
+
 
 @dataclass(frozen=True)
 class AnswerSpec:
@@ -99,6 +117,9 @@ class AnswerSpec:
     smoothing: float = 0.35
     margin: float = 0.05
 
+    def __post_init__(self) -> None:
+        _check(self, hold_out=(0.01, 0.5), risk=(0, 1), smoothing=(0.001, 1), margin=(0, 1))
+
 
 @dataclass(frozen=True)
 class Config:
@@ -112,6 +133,28 @@ class Config:
     sampling: SamplingSpec = field(default_factory=SamplingSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     answer: AnswerSpec = field(default_factory=AnswerSpec)
+
+    def __post_init__(self) -> None:
+        _check(self, seed=(0, 2**31))
+        _check(self.front_end, "front_end.", bands=(1, 1000), lifter=(0, 1000))
+        _check(self.net, "net.", channels=(1, 10_000), hidden=(1, 10_000), dropout=(0, 0.99))
+        if self.net.features != self.front_end.features:
+            raise ValueError(f"net.features must be {self.front_end.features}, as the front end gives that many values")
+        if round(self.window.least_frames / self.augment.stretch) < POOLING:
+            raise ValueError(f"window.least_frames, shortened by augment.stretch, must leave {POOLING} frames or more")
+        if self.front_end.resampler != "HQ":  # what train.audio reads recordings through
+            raise ValueError(f"front_end.resampler must be 'HQ', not {self.front_end.resampler!r}")
+        if self.front_end.cepstra and (self.augment.noise_share or self.augment.floor_share):
+            raise ValueError(
+                "front_end.cepstra needs augment.noise_share and floor_share at 0: cepstra are no energies to add to"
+            )
+
+
+def _check(spec: object, table: str = "", **ranges: tuple[float, float]) -> None:
+    for name, (low, high) in ranges.items():
+        value = getattr(spec, name)
+        if not low <= value <= high:
+            raise ValueError(f"{table}{name} must be from {low} to {high}, not {value}")
 
 
 def load(path: Path | None) -> Config:
@@ -133,6 +176,8 @@ def load(path: Path | None) -> Config:
 
 def from_dict(values: dict[str, Any], where: str = "configuration") -> Config:
     """A configuration from nested plain values, as in a TOML file or a run's config.json."""
+    if not isinstance(values, dict):
+        raise SettingError(f"{where}: must be a table, not {values!r}")
     config: Config = _build(Config, values, where)
     return config
 
@@ -163,8 +208,10 @@ def _value(default: Any, value: Any, where: str) -> Any:
         return _build(type(default), value, where)
     if isinstance(default, tuple) and isinstance(value, list | tuple) and len(value) == len(default):
         return tuple(_value(d, v, where) for d, v in zip(default, value, strict=True))
+    if isinstance(default, dict) and isinstance(value, dict):
+        return {name: _value(0.0, share, f"{where}: {name}") for name, share in value.items()}
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not type(default):
+    if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):
         raise SettingError(f"{where}: must be like {default!r}, not {value!r}")
     return value

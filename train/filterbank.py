@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from python_speech_features import base
 
+from models.errors import SettingError
 from models.frontend import FrontEnd, FrontEndSpec, Matrices
 
 
@@ -29,5 +30,12 @@ def build(spec: FrontEndSpec) -> Matrices:
 
 
 def front_end(spec: FrontEndSpec) -> FrontEnd:
-    """A front end ready to use."""
-    return FrontEnd(spec, build(spec))
+    """A front end ready to use.
+
+    Raises:
+        SettingError: a spec with which a mel band comes out empty.
+    """
+    try:
+        return FrontEnd(spec, build(spec))
+    except ValueError as error:
+        raise SettingError(f"front_end: {error}") from error

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.errors import LaennecError, SettingError
+from models.errors import InputFileError, LaennecError, SettingError
 from models.nets import HeartNet
 from train import checkpoint as ckpt
 from train.config import Config, from_dict, to_dict
 from train.predict import recording_loss
 from train.sampling import Batch, Sampler
+from train.splits import split_hash
 from train.table import Table
 
 Report = Callable[[int, float], None]
@@ -49,6 +51,7 @@ class Fit:
         self.history: list[dict[str, float]] = []
         self._table = table
         self._watched = list(watched)
+        self._learned = split_hash(f"{table.recordings[i].source}/{table.recordings[i].name}" for i in indices)
         self._sampler = Sampler(config, table, indices)
         self._rng = np.random.default_rng(seed)
         self._net = HeartNet(config.net)
@@ -65,9 +68,8 @@ class Fit:
     @property
     def net(self) -> HeartNet:
         """The averaged network, ready to predict."""
-        net = HeartNet(self.config.net)
-        net.load_state_dict(self._average.module.state_dict())
-        return net.eval()
+        # A copy, not a new network: initial weights would be drawn from the chance that dropout goes on with.
+        return cast(HeartNet, copy.deepcopy(self._average.module).eval())
 
     def run(self, path: Path, report: Report, stop: Callable[[], bool]) -> HeartNet:
         """Train to the end, from `path` if a checkpoint lies there.
@@ -80,7 +82,7 @@ class Fit:
         Raises:
             Interrupted: `stop` said so; the checkpoint continues from here.
             InputFileError: the checkpoint is damaged.
-            SettingError: it belongs to another configuration.
+            SettingError: it belongs to another configuration, or learned from other recordings.
         """
         if path.exists():
             self._restore(path)
@@ -127,6 +129,7 @@ class Fit:
         notes = {
             "config": to_dict(self.config),
             "seed": self.seed,
+            "learned": self._learned,
             "step": self.step,
             "history": self.history,
             "groups": groups,
@@ -138,7 +141,13 @@ class Fit:
 
     def _restore(self, path: Path) -> None:
         held = ckpt.load(path)
-        check_same(path, held.notes, self.config, self.seed)
+        try:
+            check_same(path, held.notes, self.config, self.seed, self._learned)
+            self._put_back(held)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputFileError(f"{path}: is not a checkpoint of this version; train anew in a new folder") from error
+
+    def _put_back(self, held: ckpt.Checkpoint) -> None:
         self._net.load_state_dict(ckpt.part(held, "net"))
         self._average.load_state_dict(ckpt.part(held, "average"))
         self._optimizer.load_state_dict(ckpt.unpack_optimizer(ckpt.part(held, "optimizer"), held.notes["groups"]))
@@ -149,14 +158,16 @@ class Fit:
         self.history = held.notes["history"]
 
 
-def check_same(path: Path, notes: dict[str, Any], config: Config, seed: int) -> None:
-    """Refuse to continue a run under other settings.
+def check_same(path: Path, notes: dict[str, Any], config: Config, seed: int, learned: str) -> None:
+    """Refuse to continue a run under other settings, or to take its network for one that learned from less.
 
     Raises:
-        SettingError: the configuration or seed differs from the checkpoint's.
+        SettingError: the configuration, the seed or the hash of the recordings differs from the checkpoint's.
     """
     if from_dict(notes["config"]) != config or notes["seed"] != seed:
-        raise SettingError(f"{path} was trained with other settings; use the same --config, or a new --out")
+        raise SettingError(f"{path} was trained with other settings; use the same --config, or a new folder")
+    if notes["learned"] != learned:
+        raise SettingError(f"{path} learned from other recordings; give the same --data, or a new folder")
 
 
 def masked_cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:

@@ -87,7 +87,7 @@ def folds_of(protocol: Protocol, recordings: Sequence[Recording], seed: int) -> 
     own = [recordings[i] for i in tested]
     others = np.array([i for i, r in enumerate(recordings) if not r.source.startswith(protocol.tested)], dtype=int)
     inner = [_by_place(own)] if protocol.name == "seed-split" else grouped_folds(own, 5, seed)
-    return [(np.concatenate([learnable(recordings, tested[a]), others]), tested[b]) for a, b in inner]
+    return [(learnable(recordings, np.concatenate([tested[a], others])), tested[b]) for a, b in inner]
 
 
 def is_tested(protocol: Protocol, recording: Recording) -> bool:
@@ -102,7 +102,8 @@ def learnable(recordings: Sequence[Recording], indices: Array) -> Array:
 
     Left out: PASCAL files that carry two labels, and CirCor sites without a murmur of patients who have one elsewhere.
     """
-    return np.array([i for i in indices if without_conflicts([recordings[i]]) and not _murmur_elsewhere(recordings[i])])
+    clean = [i for i in indices if without_conflicts([recordings[i]]) and not _murmur_elsewhere(recordings[i])]
+    return np.array(clean, dtype=np.int64)
 
 
 def _murmur_elsewhere(recording: Recording) -> bool:

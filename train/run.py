@@ -3,7 +3,7 @@
 The folder RUN holds, in the order written:
 
     config.json           the configuration, complete
-    splits.json           names and groups on each side, their hashes, the commit
+    splits.json           names on each side, their counts, number of groups and hash
     held-out.safetensors  the network that did not learn from the held-out recordings
     predictions.csv       its answer for each held-out recording
     metrics.json          their scores with intervals, the fitted calibration
@@ -44,12 +44,14 @@ def prepare(run: Path, config: Config, resume: bool) -> None:
         SettingError: the folder holds another run, or `resume` finds none or other settings.
     """
     held = run / "config.json"
+    if run.exists() and not run.is_dir():
+        raise SettingError(f"{run} is a file; give another --out")
     if not resume and run.exists() and any(run.iterdir()):
         raise SettingError(f"{run} is not empty; continue it with --resume, or give a new --out")
     if resume:
         if not held.exists():
             raise SettingError(f"{run} holds no run to resume; leave --resume out")
-        if from_dict(json.loads(held.read_text())) != config:
+        if _configuration(held) != config:
             raise SettingError(f"{run} was begun with another configuration; give the same --config, or a new --out")
         return
     try:
@@ -57,6 +59,13 @@ def prepare(run: Path, config: Config, resume: bool) -> None:
         held.write_text(json.dumps(to_dict(config), indent=2) + "\n")
     except OSError as error:
         raise SettingError(f"{run}: can't be written: {error.strerror}; give another --out") from error
+
+
+def _configuration(path: Path) -> Config:
+    try:
+        return from_dict(json.loads(path.read_text()), str(path))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path}: can't be read ({error}); give a new --out") from error
 
 
 def train(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.classes import CLASSES
+from models.errors import SettingError
 from train.augment import augment
 from train.config import Config
 from train.table import Table
@@ -45,6 +46,8 @@ class Sampler:
         for source in {key[0] for key in keys}:
             own = np.array([key[0] == source for key in keys])
             weights[own] *= spec.shares.get(source, spec.other) / weights[own].sum()
+        if not weights.sum() > 0:
+            raise SettingError("nothing to learn from: every recording is too short, or its source's share is 0")
         return np.asarray(weights / weights.sum())
 
     def batch(self, rng: np.random.Generator) -> Batch:

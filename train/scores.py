@@ -103,7 +103,6 @@ def auroc(positive: Array, values: Array, groups: Sequence[str]) -> Score:
         values: (runs, n) scores, higher for positive.
         groups: (n,) what the bootstrap resamples.
     """
-    member, weights = resample_weights(groups)
 
     def area(weight: Array | None) -> float:
         if weight is not None and (not weight[positive].any() or not weight[~positive].any()):
@@ -112,6 +111,7 @@ def auroc(positive: Array, values: Array, groups: Sequence[str]) -> Score:
 
     if not positive.any() or positive.all():
         return scored(float("nan"), np.array([]))
+    member, weights = resample_weights(groups)
     return scored(area(None), np.array([area(w[member].astype(float)) for w in weights[:500]]))
 
 

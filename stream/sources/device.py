@@ -6,7 +6,6 @@ samples (a watchdog, PortAudio's finished callback, frames against clock), and c
 
 from __future__ import annotations
 
-import atexit
 import threading
 import time
 from collections.abc import Iterator
@@ -190,7 +189,7 @@ class DeviceSource:
     def close(self) -> None:
         """Release the device within 2 s, or leave it: a wedged driver holds on for ever.
 
-        PortAudio would then also block the interpreter's exit, so its exit handler is taken off.
+        PortAudio would then also block the interpreter's exit, so that is told not to wait for it.
         """
         self.stop()
         if self._stream is None or self._closer is not None:
@@ -199,7 +198,7 @@ class DeviceSource:
         self._closer.start()
         self._closer.join(CLOSE_LIMIT_S)
         if not self.closed_cleanly:
-            atexit.unregister(getattr(portaudio.load(), "_exit_handler", None))
+            portaudio.skip_at_exit()
 
     def _release(self) -> None:
         self._stream.abort()  # never stop(): it waits for a callback that a dead device no longer makes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,13 @@ def load() -> Any:
             "`apt install libportaudio2` (Debian, Ubuntu) or `dnf install portaudio` (Fedora)"
         ) from error
     return sounddevice
+
+
+def skip_at_exit() -> None:
+    """Let the interpreter exit without shutting PortAudio down, which never ends once a driver is wedged."""
+    handler = getattr(load(), "_exit_handler", None)  # sounddevice's own; it has no public switch for it
+    if handler is not None:
+        atexit.unregister(handler)
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""Blocks in, events out: keeps stretches apart at gaps, and the ledger of every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.decide import Decision
+from stream.block import Block, Samples
+from stream.snapshot import Ledger, Level
+from stream.stretch import Stretch
+
+TRACE_S = 6.0
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Audio that was lost.
+
+    Attributes:
+        t_s: where the loss begins, from the first sample of the stream.
+        lost_samples: at the source's rate.
+        reason: why, in words.
+    """
+
+    t_s: float
+    lost_samples: int
+    reason: str
+
+
+Event = Decision | Gap
+
+
+class Trace(NamedTuple):
+    """The newest audio at the front end's rate, replaced as one, so that another thread may look."""
+
+    samples: Samples
+    end_s: float
+
+
+class Pipeline:
+    """A whole stream, from its first sample to its last.
+
+    The events do not depend on how the stream is cut into blocks. Memory is bounded.
+
+    Args:
+        bundle: the model.
+        rate_hz: of the source.
+    """
+
+    def __init__(self, bundle: Bundle, rate_hz: int) -> None:
+        self._bundle = bundle
+        self._rate_hz = rate_hz
+        self._stretch = Stretch(bundle, rate_hz, 0, "listening")
+        self._lost = 0
+        self._reason = ""
+        self._past = Ledger()  # of stretches that ended
+        self.trace = Trace(np.zeros(0, dtype=np.float32), 0.0)
+
+    def process(self, block: Block) -> list[Event]:
+        """Hear a block; the events it completes, in the order of their time."""
+        self._lose(block.lost, block.reason)
+        events: list[Event] = []
+        for samples, finite in _runs(block.samples):
+            if finite:
+                events += self._hear(samples)
+            else:
+                self._lose(len(samples), "the device gave values that are no numbers")
+        return events
+
+    def flush(self) -> list[Event]:
+        """The stream is over: what can still be decided, and a loss at its very end."""
+        events: list[Event] = list(self._end_stretch())
+        return events + self._tell_gap()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every sample so far went; captured = analysed + dropped + discarded at any time."""
+        running = self._stretch.heard_samples
+        past = self._past
+        return Ledger(
+            past.captured + running + self._lost, past.analysed + running, past.dropped + self._lost, past.discarded
+        )
+
+    @property
+    def level(self) -> Level:
+        """Loudness of the last second."""
+        heard = self._stretch.loudness
+        return Level(heard.peak, heard.rms, heard.clipped_share)
+
+    def _lose(self, samples: int, reason: str) -> None:
+        """Remember a loss; it is told once audio comes again, so that neighbouring losses are one gap."""
+        if samples:
+            self._lost += samples
+            self._reason = self._reason or reason
+
+    def _hear(self, samples: Samples) -> list[Event]:
+        events: list[Event] = []
+        if self._lost:
+            events += self._end_stretch()
+            events += self._tell_gap()
+        resampled, decisions = self._stretch.hear(samples)
+        end_s = (self._stretch.start + self._stretch.heard_samples) / self._rate_hz
+        keep = round(TRACE_S * self._bundle.front_end.spec.rate_hz)
+        self.trace = Trace(np.concatenate([self.trace.samples, resampled])[-keep:], end_s)
+        return events + decisions
+
+    def _end_stretch(self) -> list[Decision]:
+        decisions = self._stretch.end()
+        heard, useful = self._stretch.heard_samples, self._stretch.decided
+        self._past = replace(
+            self._past,
+            captured=self._past.captured + heard,
+            analysed=self._past.analysed + heard * useful,
+            discarded=self._past.discarded + heard * (not useful),
+        )
+        self._begin(self._stretch.start + heard)
+        return decisions
+
+    def _tell_gap(self) -> list[Event]:
+        if not self._lost:
+            return []
+        gap = Gap(self._stretch.start / self._rate_hz, self._lost, self._reason or "unknown")
+        self._past = replace(
+            self._past, captured=self._past.captured + self._lost, dropped=self._past.dropped + self._lost
+        )
+        self._begin(self._stretch.start + self._lost)
+        self._lost, self._reason = 0, ""
+        return [gap]
+
+    def _begin(self, start: int) -> None:
+        self._stretch = Stretch(self._bundle, self._rate_hz, start, "gap")
+        self.trace = Trace(np.zeros(0, dtype=np.float32), start / self._rate_hz)
+
+
+def _runs(samples: Samples) -> Iterator[tuple[Samples, bool]]:
+    """The longest runs of finite and of other values, in order."""
+    finite = np.isfinite(samples)
+    if finite.all():
+        yield samples, True
+        return
+    edges = np.flatnonzero(np.diff(finite)) + 1
+    for run, good in zip(np.split(samples, edges), np.split(finite, edges), strict=True):
+        yield run, bool(good[0])

@@ -1,0 +1,153 @@
+"""One listening session: source -> pipeline -> sinks, from the first sample to a complete log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from models.bundle import Bundle
+from models.decide import Decision
+from models.errors import LaennecError
+from stream.block import Source
+from stream.pipeline import Event, Gap, Pipeline
+from stream.sinks.recorder import Recorder
+from stream.snapshot import Ledger, Snapshot
+
+_MOST_HISTORY = 4000
+
+
+class Sink(Protocol):
+    """Something that is told what happens."""
+
+    def decision(self, d: Decision) -> None:
+        """A rolling classification."""
+
+    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
+        """Audio was lost."""
+
+    def end(self, ledger: Ledger, reason: str) -> None:
+        """The session is over."""
+
+
+class Session:
+    """Runs once, on the calling thread; `stop` and `snapshot` may be called from others.
+
+    Args:
+        source: what to listen to.
+        bundle: the model.
+        sinks: who is told.
+        recorder: keeps the audio, if given.
+        recording: its file's name, for the screen.
+    """
+
+    def __init__(
+        self, source: Source, bundle: Bundle, sinks: list[Sink], recorder: Recorder | None = None, recording: str = ""
+    ) -> None:
+        self._source = source
+        self._bundle = bundle
+        self._sinks = sinks
+        self._recorder = recorder
+        self._recording = recording
+        self._pipeline = Pipeline(bundle, source.rate_hz)
+        self._history: tuple[Decision, ...] = ()
+        self._stop_reason = ""
+        self._ended = ""
+
+    def stop(self, reason: str = "stopped") -> None:
+        """End soon, in good order. Takes no lock: a signal handler may call it."""
+        self._stop_reason = self._stop_reason or reason
+        self._source.stop()
+
+    def run(self, after_block: Callable[[], None] = lambda: None) -> None:
+        """Listen to the end; whatever happens, what was heard is decided, told and closed.
+
+        Args:
+            after_block: called after each block.
+
+        Raises:
+            LaennecError: the source or a sink failed; the log is complete up to there, with the reason in its end.
+        """
+        failure: LaennecError | None = None
+        try:
+            for block in self._source.blocks():
+                if self._recorder:
+                    self._recorder.block(block)
+                self._tell(self._pipeline.process(block))
+                after_block()
+        except LaennecError as error:
+            failure = error
+        finally:
+            self._source.stop()
+            self._finish(str(failure) if failure else self._stop_reason or "end of input")
+        if failure:
+            raise failure
+
+    def _finish(self, reason: str) -> None:
+        try:
+            self._tell(self._pipeline.flush())
+            self._each(lambda sink: sink.end(self._pipeline.ledger, reason))
+        finally:
+            self._ended = reason
+            if self._recorder:
+                self._recorder.close()
+            self._source.close()
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Gap):
+                self._tell_gap(event)
+            else:
+                self._tell_decision(event)
+
+    def _tell_gap(self, gap: Gap) -> None:
+        self._each(lambda sink: sink.gap(gap.t_s, gap.lost_samples, gap.reason))
+
+    def _tell_decision(self, made: Decision) -> None:
+        if len(self._history) >= _MOST_HISTORY:
+            # Every other one of the older half: hours fit, and the newest minutes stay whole.
+            half = _MOST_HISTORY // 2
+            self._history = (*self._history[:half:2], *self._history[half:])
+        self._history = (*self._history, made)
+        self._each(lambda sink: sink.decision(made))
+
+    def _each(self, tell: Callable[[Sink], None]) -> None:
+        """Tell every sink; one whose reader has gone (`| head`) is left out from then on, and ends the session."""
+        for sink in list(self._sinks):
+            try:
+                tell(sink)
+            except BrokenPipeError:
+                self._sinks.remove(sink)
+                self.stop("output closed")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked it to end."""
+        return bool(self._stop_reason)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where every sample so far went."""
+        return self._pipeline.ledger
+
+    def snapshot(self) -> Snapshot:
+        """What the screen shows now."""
+        trace, history = self._pipeline.trace, self._history
+        about, spec = self._source.description, self._bundle.front_end.spec
+        age = getattr(self._source, "captured_s_ago", None)
+        return Snapshot(
+            source=str(about["name"]),
+            model=self._bundle.id,
+            band_hz=(spec.low_hz, spec.high_hz),
+            rate_hz=self._source.rate_hz,
+            trace=trace.samples,
+            trace_rate_hz=spec.rate_hz,
+            trace_end_s=trace.end_s,
+            decision=history[-1] if history else None,
+            history=history,
+            level=self._pipeline.level,
+            ledger=self._pipeline.ledger,
+            latency_s=age() if age else None,
+            recording=self._recording,
+            synthetic=about["kind"] == "simulated",
+            ended=self._ended,
+        )

@@ -1,0 +1,89 @@
+"""The session log: one JSON object a line, written and flushed at once, so that a killed session's log is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TextIO
+
+from models.classes import CLASSES
+from models.decide import Decision
+from models.errors import LaennecError, SettingError
+from stream.snapshot import Ledger
+
+SCHEMA = 1
+
+
+class JsonlSink:
+    """Writes a session's lines to a text stream.
+
+    Args:
+        stream: where to.
+        name: of the stream, for messages.
+        header: what the "session" line holds beside type and schema; JSON values.
+
+    A BrokenPipeError of the stream (`| head`) passes through: the caller knows how to end.
+
+    Raises:
+        LaennecError: the stream can't be written any more (disk full).
+    """
+
+    def __init__(self, stream: TextIO, name: str, header: dict[str, Any]) -> None:
+        self._stream = stream
+        self._name = name
+        self._write({"type": "session", "schema": SCHEMA, **header})
+
+    def decision(self, d: Decision) -> None:
+        """Write a decision."""
+        self._write(
+            {
+                "type": "decision",
+                "t_s": round(d.t_s, 6),
+                "window_s": round(d.window_s, 6),
+                "label": d.label,
+                "status": d.status,
+                "probabilities": _named(d.probabilities),
+                "quality": _rounded(d.quality, 4),
+                "heart_rate_bpm": _rounded(d.heart_rate_bpm, 1),
+            }
+        )
+
+    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
+        """Write a loss."""
+        self._write({"type": "gap", "t_s": round(t_s, 6), "lost_samples": lost_samples, "reason": reason})
+
+    def end(self, ledger: Ledger, reason: str) -> None:
+        """Write the session's last line."""
+        counts = {name: getattr(ledger, name) for name in ("captured", "analysed", "dropped", "discarded")}
+        self._write({"type": "end", "ledger": counts, "reason": reason})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        try:
+            self._stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise LaennecError(f"{self._name}: can't be written any more: {error.strerror}; free some space") from error
+
+
+def open_log(path: Path) -> TextIO:
+    """A fresh log file.
+
+    Raises:
+        SettingError: it can't be written.
+    """
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise SettingError(f"{path}: the log can't be written: {error.strerror}; give another --log") from error
+
+
+def _named(probabilities: tuple[float, ...] | None) -> dict[str, float] | None:
+    if probabilities is None:
+        return None
+    return {name: round(p, 6) for name, p in zip(CLASSES, probabilities, strict=True)}
+
+
+def _rounded(x: float | None, digits: int) -> float | None:
+    return None if x is None else round(x, digits)

@@ -1,0 +1,166 @@
+"""A recording as a stream, in real time, faster, or as fast as it goes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from models.errors import InputFileError
+from stream.block import Block
+from stream.resample import RATES_HZ
+from stream.sources.pace import Pacer
+
+#: Formats of libsndfile that a folder is searched for.
+SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"}
+)
+_PACED_S, _UNPACED_S = 0.025, 0.5
+
+
+class FileSource:
+    """One channel of a sound file.
+
+    Args:
+        path: WAV of any width, FLAC, OGG or another format of libsndfile.
+        channel: which channel to hear, from 1; may be left out only for mono.
+        speed: 1 is real time; None is as fast as it goes.
+        block_samples: length of a block; None chooses one.
+
+    Raises:
+        InputFileError: no such file, not audio, no samples, cut short, a rate that can't be heard, or a channel that
+            is not there or has to be chosen.
+    """
+
+    def __init__(
+        self, path: Path, channel: int | None = None, speed: float | None = None, block_samples: int | None = None
+    ) -> None:
+        self._path = path
+        self._file = _open(path)
+        try:
+            self._check(channel)
+        except InputFileError:
+            self.close()
+            raise
+        self._channel = channel or 1
+        self._block_samples = block_samples or max(1, round(self.rate_hz * (_PACED_S if speed else _UNPACED_S)))
+        self._pacer = Pacer(self.rate_hz, speed)
+        self._stopped = threading.Event()
+
+    def _check(self, channel: int | None) -> None:
+        _check_riff(self._path)
+        low, high = RATES_HZ
+        if not low <= self.rate_hz <= high:
+            raise InputFileError(
+                f"{self._path}: has a sample rate of {self.rate_hz} Hz, heard are {low} to {high} Hz; convert it first"
+            )
+        if self._file.frames == 0:
+            raise InputFileError(f"{self._path}: holds no audio; record it again")
+        channels = self._file.channels
+        if channel is None and channels > 1:
+            raise InputFileError(f"{self._path}: has {channels} channels; choose one with --channel 1 to {channels}")
+        if channel is not None and not 1 <= channel <= channels:
+            raise InputFileError(f"{self._path}: has no channel {channel}; it has {channels}, numbered from 1")
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of the file."""
+        return int(self._file.samplerate)
+
+    @property
+    def duration_s(self) -> float:
+        """Length that the file's header promises."""
+        return float(self._file.frames / self._file.samplerate)
+
+    @property
+    def description(self) -> dict[str, object]:
+        """What the session log says of the source."""
+        return {
+            "kind": "file",
+            "name": self._path.name,
+            "rate_hz": self.rate_hz,
+            "channel": self._channel,
+            "channels": int(self._file.channels),
+            "frames": int(self._file.frames),
+            "format": f"{self._file.format} {self._file.subtype}",
+        }
+
+    def blocks(self) -> Iterator[Block]:
+        """Blocks in order, each once its last sample is due, until the end or `stop`.
+
+        Raises:
+            InputFileError: a value that is no number, or fewer frames than the header promises.
+        """
+        start = 0
+        while not self._stopped.is_set() and len(samples := self._read(start)):
+            self._pacer.wait(start + len(samples), self._stopped.is_set)
+            if self._stopped.is_set():
+                return
+            yield Block(samples, start, self.rate_hz)
+            start += len(samples)
+        if not self._stopped.is_set() and start < self._file.frames:
+            raise self._cut_short(start)
+
+    def _read(self, start: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        try:
+            frames = self._file.read(self._block_samples, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise self._cut_short(start) from error
+        samples: np.ndarray[tuple[int], np.dtype[np.float32]] = frames[:, self._channel - 1].copy()
+        wrong = np.flatnonzero(~np.isfinite(samples))
+        if len(wrong):
+            at_s = (start + wrong[0]) / self.rate_hz
+            raise InputFileError(f"{self._path}: holds NaN or infinity at {at_s:.3f} s; export the recording again")
+        return samples
+
+    def _cut_short(self, start: int) -> InputFileError:
+        return InputFileError(
+            f"{self._path}: is damaged or cut short after {start / self.rate_hz:.2f} of {self.duration_s:.2f} s; "
+            "copy it again"
+        )
+
+    def stop(self) -> None:
+        """Ask `blocks` to end soon."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._file.close()
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Sound files in a folder and below, sorted; hidden ones are left out."""
+    return sorted(p for p in folder.rglob("[!.]*") if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    if path.is_dir():
+        raise InputFileError(f"{path}: is a folder; give a sound file (`laennec classify` walks folders)")
+    if not path.exists():
+        raise InputFileError(f"{path}: no such file; check the name")
+    try:
+        if path.stat().st_size == 0:
+            raise InputFileError(f"{path}: is empty; record or copy it again")
+        return soundfile.SoundFile(path)
+    except OSError as error:
+        raise InputFileError(f"{path}: can't be read: {error.strerror}") from error
+    except soundfile.LibsndfileError as error:
+        raise InputFileError(f"{path}: is no sound file that can be read; give WAV, FLAC or OGG") from error
+
+
+def _check_riff(path: Path) -> None:
+    """Refuse a WAV that was cut short: libsndfile would silently read what is there.
+
+    Programs that stream to a pipe write a size of 0 or of all ones; then the file's own length counts.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        size = path.stat().st_size
+    if head[:4] != b"RIFF":
+        return
+    promised = int.from_bytes(head[4:8], "little") + 8
+    if promised not in (8, 2**32 + 7) and size < promised - 1:
+        raise InputFileError(f"{path}: is cut short: {size} of {promised} bytes are there; copy it again")

@@ -1,0 +1,96 @@
+"""One unbroken stretch of audio: samples in, decisions out. A gap ends it; the next stretch knows nothing of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models import decide, quality, rhythm, windows
+from models.bundle import Bundle
+from models.decide import Decision
+from models.quality import Loudness
+from stream import meter
+from stream.block import Samples
+from stream.resample import Resampler
+
+Array = np.ndarray
+
+
+class Stretch:
+    """Resampler, front end, windows, network and decisions over contiguous samples.
+
+    The same decisions come out however the samples are cut into blocks.
+
+    Args:
+        bundle: the model.
+        rate_hz: of the samples.
+        start: index of the first sample in the stream.
+        waiting: status of windows that are not yet full: "listening", or "gap" after one.
+    """
+
+    def __init__(self, bundle: Bundle, rate_hz: int, start: int, waiting: str) -> None:
+        spec = bundle.front_end.spec
+        self._bundle = bundle
+        self._rate_hz = rate_hz
+        self._waiting = waiting
+        self._keep_frames = max(bundle.window.window_frames, rhythm.memory_frames(spec))
+        self._cell_samples = max(1, round(meter.CELL_S * rate_hz))
+        self._resampler = Resampler(rate_hz, spec.rate_hz, spec.resampler)
+        self._meter = meter.init_state()
+        self._frames = bundle.front_end.init_state()
+        self._windows = windows.init_state(spec.features)
+        self._decide = decide.init_state()
+        self.start = start
+        self.heard_samples = 0
+        self.decided = False
+
+    def hear(self, samples: Samples) -> tuple[Samples, list[Decision]]:
+        """Hear (n,) float32 more; returns them at the front end's rate, and the decisions that fell due."""
+        self.heard_samples += len(samples)
+        self._meter = meter.step(samples, self._meter, self._cell_samples)
+        resampled = self._resampler.process(samples)
+        decisions = self._advance(resampled)
+        self._meter = meter.trim(self._meter, 2 * self._keep_frames)
+        return resampled, decisions
+
+    def end(self) -> list[Decision]:
+        """No more will come: decide on what is left."""
+        decisions = self._advance(self._resampler.flush())
+        left = windows.flush(self._bundle.window, self._windows)
+        return decisions + [self._decision(end, recent, last=True) for end, recent in left]
+
+    @property
+    def loudness(self) -> Loudness:
+        """Of the last second."""
+        return meter.loudness(self._meter, self._meter.total - round(1 / meter.CELL_S), self._meter.total)
+
+    def _advance(self, resampled: Samples) -> list[Decision]:
+        features, self._frames = self._bundle.front_end.step(resampled, self._frames)
+        due, self._windows = windows.step(self._bundle.window, features, self._windows, self._keep_frames)
+        return [self._decision(end, recent, last=False) for end, recent in due]
+
+    def _decision(self, end: int, recent: Array, last: bool) -> Decision:
+        """Decide on the window that ends after `end` frames; `recent` holds the newest of them."""
+        bundle, spec = self._bundle, self._bundle.front_end.spec
+        cut = recent[-bundle.window.window_frames :]
+        logs = bundle.front_end.log_energies(recent)
+        window = decide.Window(
+            t_s=self.start / self._rate_hz + spec.span_samples(end) / spec.rate_hz,
+            window_s=spec.span_samples(len(cut)) / spec.rate_hz,
+            status=self._status(end, last),
+            heart_rate_bpm=rhythm.heart_rate(spec, rhythm.envelope(spec, logs)).bpm,
+        )
+        judged = quality.assess(spec, logs[-len(cut) :], self._loudness(end, len(cut)))
+        logits = bundle.logits(cut[None], np.array([len(cut)]))[0]
+        made, self._decide = decide.decision(bundle.decide, window, logits, judged, self._decide)
+        self.decided = True
+        return made
+
+    def _status(self, end: int, last: bool) -> str:
+        enough = self._bundle.window.first_frames if last else self._bundle.window.window_frames
+        return "ok" if end >= enough else self._waiting
+
+    def _loudness(self, end: int, frames: int) -> Loudness:
+        spec = self._bundle.front_end.spec
+        cell_s = self._cell_samples / self._rate_hz
+        end_s, length_s = (spec.span_samples(n) / spec.rate_hz for n in (end, frames))
+        return meter.loudness(self._meter, int((end_s - length_s) / cell_s), int(end_s / cell_s))

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import decide
+from models.classes import CLASSES
+from models.decide import DecideSpec, Window
+from models.quality import Quality
+
+PLAIN = DecideSpec(temperature=1.0, threshold=0.0, smoothing=1.0, margin=0.0, poor_quality=0.1)
+LOGITS = st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=5).map(np.array)
+GOOD = Quality(0.9, "")
+
+
+def logits_of(*probabilities: float) -> np.ndarray:
+    return np.log(np.array(probabilities))
+
+
+def heard(spec: DecideSpec, *rows: np.ndarray) -> list[int | None]:
+    state, answers = decide.init_state(), []
+    for row in rows:
+        _, answer, state = decide.step(spec, row, state)
+        answers.append(answer)
+    return answers
+
+
+def test_probabilities_are_the_softmax_of_logits_over_temperature() -> None:
+    logits = np.array([[1.0, 2.0, 3.0, 0.0, -1.0], [0, 0, 0, 0, 0]])
+    weights = np.exp(logits / 2.5)
+    found = decide.calibrate(DecideSpec(temperature=2.5), logits)
+    np.testing.assert_allclose(found, weights / weights.sum(axis=1, keepdims=True), rtol=1e-12)
+
+
+@given(logits=LOGITS, temperature=st.floats(0.1, 10))
+def test_probabilities_sum_to_one_and_keep_the_order(logits: np.ndarray, temperature: float) -> None:
+    p = decide.calibrate(DecideSpec(temperature=temperature), logits)
+    assert np.isfinite(p).all()
+    assert p.sum() == pytest.approx(1)
+    assert p[logits.argmax()] == p.max()
+
+
+def test_a_higher_temperature_is_less_sure() -> None:
+    logits = np.array([2.0, 1.0, 0.0, 0.0, 0.0])
+    tops = [decide.calibrate(DecideSpec(temperature=t), logits).max() for t in (0.5, 1, 2, 4)]
+    assert all(a > b for a, b in pairwise(tops))
+
+
+def test_below_the_threshold_it_abstains() -> None:
+    spec = DecideSpec(threshold=0.5, smoothing=1.0, margin=0.0)
+    assert heard(spec, logits_of(0.51, 0.19, 0.1, 0.1, 0.1)) == [0]
+    assert heard(spec, logits_of(0.49, 0.21, 0.1, 0.1, 0.1)) == [None]
+
+
+def test_a_label_stands_until_another_leads_by_more_than_the_margin() -> None:
+    spec = DecideSpec(threshold=0.0, smoothing=1.0, margin=0.1)
+    normal = logits_of(0.40, 0.36, 0.08, 0.08, 0.08)
+    close = logits_of(0.36, 0.40, 0.08, 0.08, 0.08)
+    clear = logits_of(0.30, 0.46, 0.08, 0.08, 0.08)
+    assert heard(spec, normal, close, clear, close, normal) == [0, 0, 1, 1, 1]
+    assert heard(spec, close) == [1]
+
+
+def test_without_margin_the_likeliest_is_the_answer() -> None:
+    rows = [logits_of(0.4, 0.36, 0.08, 0.08, 0.08), logits_of(0.36, 0.4, 0.08, 0.08, 0.08)]
+    assert heard(PLAIN, *rows) == [0, 1]
+
+
+@given(rows=st.lists(LOGITS, min_size=1, max_size=6), smoothing=st.floats(0.05, 1))
+def test_smoothing_is_an_exponential_mean_of_the_logits(rows: list[np.ndarray], smoothing: float) -> None:
+    spec, state, mean = DecideSpec(smoothing=smoothing), decide.init_state(), rows[0]
+    for k, row in enumerate(rows):
+        mean = row if k == 0 else (1 - smoothing) * mean + smoothing * row
+        p, _, state = decide.step(spec, row, state)
+        np.testing.assert_allclose(p, decide.calibrate(spec, mean), atol=1e-9)
+
+
+def test_same_input_and_state_give_the_same_output_and_a_reset_matters() -> None:
+    spec = DecideSpec(smoothing=0.3)
+    one, other = np.array([3.0, 0, 0, 0, 0]), np.array([0, 3.0, 0, 0, 0])
+    _, _, state = decide.step(spec, one, decide.init_state())
+    kept = np.array(state.mean)
+    first, _, _ = decide.step(spec, other, state)
+    again, _, _ = decide.step(spec, other, state)
+    fresh, _, _ = decide.step(spec, other, decide.init_state())
+    assert np.array_equal(first, again)
+    assert np.array_equal(kept, np.array(state.mean))
+    assert not np.allclose(first, fresh)
+
+
+def test_a_whole_recording_is_the_calibrated_mean_of_its_windows() -> None:
+    spec, rows = DecideSpec(temperature=1.7), np.array([[1.0, 0, 0, 0, 0], [0, 3.0, 0, 0, 0]])
+    np.testing.assert_allclose(decide.whole(spec, rows), decide.calibrate(spec, np.array([0.5, 1.5, 0, 0, 0])))
+
+
+SURE, TORN = np.array([5.0, 0, 0, 0, 0]), np.zeros(5)
+
+
+@pytest.mark.parametrize(
+    ("before", "logits", "quality", "status"),
+    [
+        ("ok", SURE, 0.9, "ok"),
+        ("ok", SURE, 0.1, "ok"),
+        ("ok", SURE, 0.0999, "poor_signal"),
+        ("ok", TORN, 0.9, "uncertain"),
+        ("ok", TORN, 0.0, "poor_signal"),
+        ("listening", SURE, 0.9, "listening"),
+        ("listening", TORN, 0.0, "listening"),
+        ("gap", SURE, 0.0, "gap"),
+        ("gap", TORN, 0.9, "gap"),
+    ],
+)
+def test_status_the_window_comes_before_the_signal_and_that_before_doubt(
+    before: str, logits: np.ndarray, quality: float, status: str
+) -> None:
+    spec = DecideSpec(threshold=0.5, poor_quality=0.1)
+    window = Window(3.2, 2.0, before, 71.0)
+    made, state = decide.decision(spec, window, logits, Quality(quality, "why"), decide.init_state())
+    assert made.status == status
+    assert made.status in decide.STATUSES
+    assert made.label == ("normal" if status == "ok" else None)
+    assert made.probabilities is not None
+    assert sum(made.probabilities) == pytest.approx(1)
+    assert (made.t_s, made.window_s, made.heart_rate_bpm) == (3.2, 2.0, 71.0)
+    assert (made.quality, made.quality_reason) == (quality, "why")
+    assert np.array_equal(np.array(state.mean), logits)
+
+
+def test_a_decision_carries_its_state_on() -> None:
+    spec = DecideSpec(threshold=0.0, margin=0.2, smoothing=1.0)
+    window = Window(1.0, 1.0, "ok", None)
+    murmur, state = decide.decision(spec, window, logits_of(0.1, 0.6, 0.1, 0.1, 0.1), GOOD, decide.init_state())
+    still, _ = decide.decision(spec, window, logits_of(0.4, 0.3, 0.1, 0.1, 0.1), GOOD, state)
+    assert (murmur.label, still.label) == ("murmur", "murmur")
+
+
+def test_labels_follow_the_order_of_the_classes() -> None:
+    assert [decide.label_of(k) for k in range(5)] == list(CLASSES)
+    assert decide.label_of(None) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": 0.0},
+        {"temperature": float("nan")},
+        {"smoothing": 0.0},
+        {"smoothing": 1.1},
+        {"threshold": -0.1},
+        {"margin": 1.1},
+        {"poor_quality": float("nan")},
+    ],
+)
+def test_impossible_specs_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        DecideSpec(**change)

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from python_speech_features import base
+
+from models.errors import SettingError
+from models.frontend import FrontEnd, FrontEndSpec, Matrices
+from train.filterbank import build, front_end
+
+SPEC = FrontEndSpec()
+CEPSTRA = replace(SPEC, cepstra=13, lifter=22)
+LIGHT = ("models.frontend", "models.windows", "models.decide", "models.bundle", "models.rhythm", "models.quality")
+HEAVY = ("torch", "scipy", "python_speech_features", "onnx", "sklearn", "train", "models.nets")
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 0.1, samples).astype(np.float32)
+
+
+def oracle_arguments(spec: FrontEndSpec) -> dict[str, Any]:
+    return {
+        "samplerate": spec.rate_hz,
+        "winlen": spec.frame_samples / spec.rate_hz,
+        "winstep": spec.hop_samples / spec.rate_hz,
+        "nfilt": spec.bands,
+        "nfft": spec.fft_samples,
+        "lowfreq": spec.low_hz,
+        "highfreq": spec.high_hz,
+        "preemph": spec.pre_emphasis,
+        "winfunc": np.hamming,
+    }
+
+
+@pytest.mark.parametrize("pre_emphasis", [0.0, 0.97, 1.0])
+@pytest.mark.parametrize("samples", [100, 139, 140, 1000, 4017])
+def test_log_energies_are_those_of_python_speech_features(pre_emphasis: float, samples: int) -> None:
+    spec = replace(SPEC, pre_emphasis=pre_emphasis)
+    signal = noise(samples)
+    found = front_end(spec).extract(signal)
+    energies, _ = base.fbank(signal.astype(np.float64), **oracle_arguments(spec))
+    assert len(found) == spec.frames_in(samples) == 1 + (samples - 100) // 40
+    np.testing.assert_allclose(found, np.log(energies)[: len(found)], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("lifter", [0, 22])
+@pytest.mark.parametrize("pre_emphasis", [0.0, 0.97, 1.0])
+def test_cepstra_are_those_of_python_speech_features(lifter: int, pre_emphasis: float) -> None:
+    spec = replace(CEPSTRA, lifter=lifter, pre_emphasis=pre_emphasis)
+    signal = noise(4017)
+    found = front_end(spec).extract(signal)
+    wanted = base.mfcc(
+        signal.astype(np.float64), numcep=13, ceplifter=lifter, appendEnergy=False, **oracle_arguments(spec)
+    )
+    assert found.shape == (spec.frames_in(4017), 13)
+    np.testing.assert_allclose(found, wanted[: len(found)], rtol=0, atol=1e-10)
+
+
+def test_other_rates_and_frames_follow_python_speech_features_too() -> None:
+    spec = FrontEndSpec(rate_hz=4000, high_hz=800.0, frame_samples=256, hop_samples=64, fft_samples=2048, bands=24)
+    signal = noise(6001, seed=3)
+    energies, _ = base.fbank(signal.astype(np.float64), **oracle_arguments(spec))
+    found = front_end(spec).extract(signal)
+    np.testing.assert_allclose(found, np.log(energies)[: len(found)], rtol=0, atol=1e-10)
+
+
+def in_chunks(features: FrontEnd, signal: np.ndarray, cuts: list[int]) -> np.ndarray:
+    state, found, edges = features.init_state(), [], [0, *sorted(cuts), len(signal)]
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        new, state = features.step(signal[start:end], state)
+        found.append(new)
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("spec", [SPEC, replace(CEPSTRA, pre_emphasis=0.97)], ids=["log energies", "cepstra"])
+@given(samples=st.integers(0, 900), data=st.data())
+def test_any_chunking_gives_the_whole_signals_features_bit_for_bit(
+    spec: FrontEndSpec, samples: int, data: st.DataObject
+) -> None:
+    cuts = data.draw(st.lists(st.integers(0, samples), max_size=30))  # equal cuts make chunks of length zero
+    features, signal = front_end(spec), noise(samples)
+    assert np.array_equal(in_chunks(features, signal, cuts), features.extract(signal))
+
+
+def test_sample_by_sample_is_the_whole_bit_for_bit() -> None:
+    features, signal = front_end(replace(SPEC, pre_emphasis=1.0)), noise(700)
+    assert np.array_equal(in_chunks(features, signal, list(range(700))), features.extract(signal))
+
+
+@given(cut=st.integers(0, 1500))
+def test_later_input_never_changes_an_earlier_frame(cut: int) -> None:
+    features, one = front_end(SPEC), noise(1500)
+    other = np.concatenate([one[:cut], noise(1500 - cut, seed=9) * 5])
+    settled = SPEC.frames_in(cut)
+    assert np.array_equal(features.extract(one)[:settled], features.extract(other)[:settled])
+
+
+def test_a_step_leaves_the_state_it_was_given_as_it_was() -> None:
+    features, signal = front_end(SPEC), noise(500)
+    _, state = features.step(signal[:170], features.init_state())
+    previous, tail = state.previous, state.tail.copy()
+    first, _ = features.step(signal[170:], state)
+    again, _ = features.step(signal[170:], state)
+    assert np.array_equal(first, again)
+    assert state.previous == previous
+    assert np.array_equal(state.tail, tail)
+
+
+def test_the_state_stays_small_however_long_the_stream() -> None:
+    features = front_end(SPEC)
+    _, state = features.step(noise(100_003), features.init_state())
+    assert len(state.tail) < SPEC.frame_samples
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        np.zeros(400, np.float32),
+        np.full(400, 0.5, np.float32),
+        np.full(400, np.finfo(np.float32).tiny, np.float32),
+        np.tile(np.float32([1, -1]), 200) * np.finfo(np.float32).max,
+    ],
+    ids=["silence", "offset", "tiny", "huge"],
+)
+@pytest.mark.parametrize("spec", [SPEC, CEPSTRA, replace(SPEC, pre_emphasis=1.0)])
+def test_every_float32_signal_has_finite_features(signal: np.ndarray, spec: FrontEndSpec) -> None:
+    found = front_end(spec).extract(signal)
+    assert np.isfinite(found).all()
+    assert len(found) == 8
+
+
+def test_silence_lies_on_the_floor_and_full_pre_emphasis_removes_an_offset() -> None:
+    features = front_end(replace(SPEC, pre_emphasis=1.0))
+    assert (features.extract(np.zeros(400)) == SPEC.floor).all()
+    # The first frame alone holds the step from nothing to the offset.
+    np.testing.assert_allclose(features.extract(np.full(400, 0.5))[1:], SPEC.floor)
+
+
+def test_energies_come_back_from_as_many_cepstra_as_bands() -> None:
+    full = front_end(replace(SPEC, cepstra=SPEC.bands, lifter=22))
+    signal = noise(1000)
+    np.testing.assert_allclose(full.log_energies(full.extract(signal)), front_end(SPEC).extract(signal), atol=1e-9)
+
+
+def test_a_spec_with_empty_mel_bands_is_refused() -> None:
+    narrow = replace(SPEC, fft_samples=128)
+    with pytest.raises(ValueError, match="holds no FFT bin"):
+        FrontEnd(narrow, build(narrow))
+    with pytest.raises(SettingError, match="holds no FFT bin"):
+        front_end(narrow)
+
+
+def test_matrices_that_do_not_fit_or_are_not_finite_are_refused() -> None:
+    bank, cepstral = build(SPEC)
+    broken = bank.copy()
+    broken[3, np.argmax(broken[3])] = np.inf
+    for matrices in (Matrices(bank[:-1], cepstral), Matrices(bank, np.zeros((13, 32))), Matrices(broken, cepstral)):
+        with pytest.raises(ValueError, match="matrices"):
+            FrontEnd(SPEC, matrices)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low_hz": -1.0},
+        {"low_hz": 400.0},
+        {"high_hz": 1001.0},
+        {"hop_samples": 0},
+        {"hop_samples": 101},
+        {"frame_samples": 1025},
+        {"cepstra": -1},
+        {"cepstra": 33},
+        {"high_hz": float("nan")},
+    ],
+)
+def test_impossible_specs_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must|fit"):
+        replace(SPEC, **change)
+
+
+OTHER = {
+    "rate_hz": 2001,
+    "resampler": "VHQ",
+    "low_hz": 26.0,
+    "high_hz": 401.0,
+    "frame_samples": 101,
+    "hop_samples": 41,
+    "fft_samples": 1025,
+    "bands": 33,
+    "pre_emphasis": 0.5,
+    "floor": -22.0,
+    "cepstra": 2,
+    "lifter": 5,
+}
+
+
+def test_every_field_of_the_spec_and_every_matrix_entry_is_in_the_digest() -> None:
+    assert set(OTHER) == set(FrontEndSpec.__dataclass_fields__)
+    bank, cepstral = build(CEPSTRA)
+    plain = FrontEnd(CEPSTRA, Matrices(bank, cepstral)).digest
+    assert FrontEnd(CEPSTRA, Matrices(bank.copy(order="F"), cepstral)).digest == plain
+    digests = {plain}
+    for name, value in OTHER.items():
+        spec = replace(CEPSTRA, **{name: value})
+        shaped = Matrices(np.ones((spec.bands, spec.fft_samples // 2 + 1)), np.ones((spec.cepstra, spec.bands)))
+        before = replace(spec, **{name: getattr(CEPSTRA, name)})
+        if (before.bands, before.fft_samples // 2, before.cepstra) == (spec.bands, spec.fft_samples // 2, spec.cepstra):
+            digests.add(FrontEnd(spec, Matrices(bank, cepstral)).digest)
+        else:
+            digests.add(FrontEnd(spec, shaped).digest)
+    for matrix in (bank, cepstral):
+        matrix[1, 2] += 1e-12
+        digests.add(FrontEnd(CEPSTRA, Matrices(bank, cepstral)).digest)
+    assert len(digests) == 1 + len(OTHER) + 2
+
+
+def test_listening_parts_import_no_training_package() -> None:
+    script = f"import sys, {', '.join(LIGHT)}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

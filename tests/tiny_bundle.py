@@ -1,0 +1,70 @@
+"""An untrained model bundle of the real layout, made in about a second: for tests that need a model, not its skill."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from export import onnx as export_onnx
+from models.decide import DecideSpec
+from models.nets import HeartNet
+from train.config import Config, from_dict
+
+SCORE = {"value": 0.5, "low": 0.4, "high": 0.6}
+NOTES: dict[str, Any] = {
+    "splits": {
+        side: {"hash": "0" * 12, "groups": 2, "counts": {"folder normal": 3}, "names": ["folder/a.wav"]}
+        for side in ("learned from", "held out")
+    },
+    "metrics": {"n": 3, "accuracy": SCORE, "balanced_accuracy": SCORE, "macro_f1": SCORE, "per_class": {}},
+}
+
+
+def tiny_config(**tables: Any) -> Config:
+    """A small network behind the default front end and windows; other tables as given."""
+    return from_dict({"net": {"channels": 8, "hidden": 8}, **tables})
+
+
+def untrained(config: Config | None = None, decide: DecideSpec | None = None) -> export_onnx.Trained:
+    """A network with seeded random weights, as `export.onnx.load` would give a trained one."""
+    config = config or tiny_config()
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        net = HeartNet(config.net)
+        for norm in (net.first_norm, net.second_norm):  # as after training: not the identity
+            torch.nn.init.uniform_(norm.running_mean, -0.1, 0.1)
+            torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    return export_onnx.Trained(net.eval(), config, decide or DecideSpec(threshold=0.0), NOTES)
+
+
+def meta_of(trained: export_onnx.Trained) -> dict[str, Any]:
+    """The bundle's metadata."""
+    return export_onnx.describe(trained, "tiny", [])
+
+
+def graph_of(trained: export_onnx.Trained) -> Any:
+    """The bundle's graph; what the exporter prints is swallowed."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return export_onnx.graph(trained.net, trained.config.window.window_frames)
+
+
+def data_of(trained: export_onnx.Trained) -> bytes:
+    """The bundle's bytes."""
+    return export_onnx.with_metadata(graph_of(trained), meta_of(trained))
+
+
+@functools.cache
+def default_data() -> bytes:
+    """The bytes of the tiny bundle with default settings; made once."""
+    return data_of(untrained())
+
+
+def write(path: Path) -> Path:
+    """Write the tiny bundle with default settings to `path`, which ends in .onnx."""
+    path.write_bytes(default_data())
+    return path

@@ -1,0 +1,117 @@
+"""Small made data sets on disk, in the layouts of PASCAL, CirCor and a noise folder, for tests that train on them.
+
+The sounds are trains of short tones over noise; a class differs from the next by its pitch, so that a tiny network can
+learn something. They are no heart sounds and need be none: what is tested is the way from files to report.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from models.classes import CLASSES
+from train.table import Table
+
+Array = np.ndarray
+
+#: Smallest settings with which every part of training still does its work.
+TINY_TOML = """\
+seed = 3
+[front_end]
+bands = 8
+[net]
+features = 8
+channels = 6
+hidden = 6
+[window]
+window_frames = 60
+hop_frames = 10
+first_frames = 20
+[fit]
+steps = {steps}
+batch = 6
+checkpoint_steps = 7
+[answer]
+hold_out = 0.3
+"""
+
+#: Files of PASCAL by set; sessions (days in set A, patients in set B) are many enough for five grouped folds.
+_SET_A = {"artifact": 8, "extrahls": 6, "murmur": 6, "normal": 8}
+_SET_B = {"normal": 12, "murmur": 8, "extrastole": 6}
+
+#: Auscultation sites of the made patients.
+SITES = ("AV", "MV")
+
+
+def sound(kind: int, seed: int, seconds: float, rate_hz: int) -> Array:
+    """Beats of a tone whose pitch tells the kind (0-4), over noise; (seconds * rate_hz,) in [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    t_s = np.arange(int(seconds * rate_hz)) / rate_hz
+    beats = np.exp(-(((t_s + rng.random()) % 0.8) ** 2) / 0.01)
+    return 0.3 * beats * np.sin(2 * np.pi * (50 + 70 * kind) * t_s) + 0.01 * rng.standard_normal(len(t_s))
+
+
+def put(path: Path, kind: int, seed: int, seconds: float = 1.6, rate_hz: int = 2000) -> Path:
+    """Write one such sound."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound(kind, seed, seconds, rate_hz), rate_hz)
+    return path
+
+
+def pascal(folder: Path) -> Path:
+    """Set A at 4 kHz, a day a file or two; set B at 2 kHz, two files a patient; two files that carry two labels."""
+    number = 0
+    for label, count in _SET_A.items():
+        for n in range(count):
+            number += 1
+            put(folder / f"set_a/{label}__2010{1 + n % 9:02}{number:02}1200.wav", _kind(label), number, 1.8, 4000)
+    for label, count in _SET_B.items():
+        for n in range(count):
+            number += 1
+            put(folder / f"set_b/{label}__{500 + number // 2}_{n}_A.wav", _kind(label), number, 1.0 + 0.2 * (n % 4))
+    put(folder / "set_b/normal__237_1308750231222_C.wav", 0, 0)
+    put(folder / "set_b/extrastole__237_1308750231222_C.wav", 0, 0)
+    return folder
+
+
+def circor(folder: Path, patients: int = 12) -> Path:
+    """In the project's own layout: every other patient has a murmur, heard at the first site alone."""
+    rows = ["file,person,location,recording_label"]
+    for patient in range(patients):
+        sick = patient % 2
+        for place, site in enumerate(SITES):
+            put(folder / f"audio/{patient}_{site}.wav", sick if place == 0 else 0, 1000 + 10 * patient + place)
+            label = "absent" if not sick else "murmur" if place == 0 else "murmur_patient_other_location"
+            rows.append(f"audio/{patient}_{site}.wav,{patient},{site},{label}")
+    (folder / "recordings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def noise(folder: Path, clips: int = 6) -> Path:
+    """Clips named as in ESC-50."""
+    for n in range(clips):
+        put(folder / f"{1 + n % 5}-{100 + n}-A-0.wav", 4, 2000 + n)
+    return folder
+
+
+def config(folder: Path, steps: int = 20) -> Path:
+    """The tiny settings as a TOML file."""
+    path = folder / "tiny.toml"
+    path.write_text(TINY_TOML.format(steps=steps), encoding="utf-8")
+    return path
+
+
+def table(recordings: list, frames: list[int], features: int = 8) -> Table:
+    """Made features: a recording's frames are noise around a level that tells its label."""
+    rng = np.random.default_rng(5)
+    parts = [
+        rng.normal(0, 1, (n, features)) + np.linspace(0, CLASSES.index(r.label), features)
+        for r, n in zip(recordings, frames, strict=True)
+    ]
+    return Table(tuple(recordings), np.concatenate(parts).astype(np.float32), np.cumsum([0, *frames]))
+
+
+def _kind(label: str) -> int:
+    return ("normal", "murmur", "extrahls", "extrastole", "artifact").index(label)
