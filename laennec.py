@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -25,22 +27,38 @@ for part in (stream_app, train_app, export_app):
 
 def main() -> None:
     """Run the command line."""
+    _hold_standard_streams()
     try:
-        app()
+        app(prog_name="laennec")
     except LaennecError as error:
-        print(f"laennec: {error}", file=sys.stderr)  # noqa: T201 - the one line
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(0)  # `| head`: the reader has what it wanted
+        _refuse(str(error), error.exit_code)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(0)  # `| head`: the reader has what it wanted; Typer would call it a failure
+        raise
+    except OSError as error:
+        _refuse(f"{error.filename or 'standard output'}: {error.strerror}; free some space or use another place", 1)
     finally:
         _let_go_of_stdout()
+
+
+def _refuse(line: str, exit_code: int) -> NoReturn:
+    print(f"laennec: {line}", file=sys.stderr)  # noqa: T201 - the one line
+    sys.exit(exit_code)
+
+
+def _hold_standard_streams() -> None:
+    """Streams that were closed before the start (`>&-`) take what is written to them, and it goes nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _let_go_of_stdout() -> None:
     """A reader that went away must not cause a second complaint when the interpreter flushes at exit."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -49,8 +49,8 @@ def load(folder: Path) -> Trained:
         run.check_finished(folder, held.notes["step"], config)
         net = HeartNet(config.net)
         net.load_state_dict(checkpoint.averaged(held))
-        notes = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("splits", "metrics")}
-    except (OSError, KeyError, ValueError, RuntimeError) as error:  # RuntimeError: weights that do not fit
+        notes = {name: dict(json.loads((folder / f"{name}.json").read_text())) for name in ("splits", "metrics")}
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: weights that do not fit
         raise InputFileError(f"{folder}: is not a whole training run ({_first_line(error)}); train anew") from error
     return Trained(net.eval(), config, decide, notes)
 

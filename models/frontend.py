@@ -30,7 +30,9 @@ class FrontEndSpec:
         hop_samples: distance between frames at `rate_hz`.
         fft_samples: length of the zero-padded transform; large enough that no mel band comes out empty.
         bands: mel bands.
-        pre_emphasis: coefficient of x[n] - c x[n-1]; 1 removes DC, and its tilt goes with each band's mean.
+        pre_emphasis: coefficient of x[n] - c x[n-1]; 0 for none.
+        centred: whether each frame's mean is taken off, so that a DC offset does not leak into the lowest bands
+            (python_speech_features has no such step: it equals its features of each frame by itself, mean taken off).
         floor: natural logarithm below which an energy counts as silence.
         cepstra: cepstral coefficients (DCT-II, orthonormal, liftered) instead of log energies; 0 for log energies.
         lifter: cepstral lifter length, 0 for none.
@@ -45,6 +47,7 @@ class FrontEndSpec:
     fft_samples: int = 1024
     bands: int = 32
     pre_emphasis: float = 0.0
+    centred: bool = True
     floor: float = -23.0
     cepstra: int = 0
     lifter: int = 0
@@ -156,6 +159,8 @@ class FrontEnd:
         if not count:
             return np.zeros((0, self.spec.features))
         frames = sliding_window_view(waiting, self.spec.frame_samples)[:: self.spec.hop_samples][:count]
+        if self.spec.centred:
+            frames = frames - frames.mean(axis=1, keepdims=True)
         spectrum = np.fft.rfft(frames * self._window, self.spec.fft_samples)[:, self._bins]
         power = (spectrum.real**2 + spectrum.imag**2) / self.spec.fft_samples
         # einsum, not BLAS: a BLAS product's rounding depends on how many frames arrive together.

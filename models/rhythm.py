@@ -22,7 +22,7 @@ _SLOWEST_BPM, _FASTEST_BPM = 40.0, 190.0
 _HIGHEST_HZ = 200.0
 #: A peak lower than this is no rhythm. In white noise of 8 s, peaks reach about .25.
 _LEAST_CONFIDENCE = 0.35
-#: A peak at half or a third of the lag must reach this share of the highest to be taken as the true cycle.
+#: A peak at a whole fraction of the lag must reach this share of the highest to be taken as the true cycle.
 _SHORTER_SHARE = 0.85
 
 
@@ -74,9 +74,9 @@ def heart_rate(spec: FrontEndSpec, loudness: Array) -> HeartRate:
     if not peaks:
         return HeartRate(None, 0.0)
     best = max(peaks, key=lambda k: likeness[k])
-    # Two or three cycles match as well as one: prefer the shorter where it matches nearly as well.
+    # Several cycles match as well as one: prefer the shortest part of them that matches nearly as well.
     nearly = [k for k in peaks if likeness[k] >= _SHORTER_SHARE * likeness[best]]
-    best = next((k for k in nearly if abs(2 * k - best) <= 2 or abs(3 * k - best) <= 3), best)
+    best = next((k for k in nearly if abs(best - round(best / k) * k) <= round(best / k)), best)
     confidence = float(np.clip(likeness[best], 0, 1))
     if confidence < _LEAST_CONFIDENCE:
         return HeartRate(None, confidence)

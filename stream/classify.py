@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -40,7 +41,7 @@ def expand(paths: Iterable[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = audio_files(path) if path.is_dir() else [path]
+        inside = audio_files(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - never raises, as Path's does
         if not inside:
             raise InputFileError(f"{path}: holds no sound file; give WAV, FLAC or OGG files, or a folder of them")
         found += inside

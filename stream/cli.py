@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -26,7 +26,7 @@ from stream.options import (
     QuietOption,
     RecordOption,
 )
-from stream.session import Session, Sink
+from stream.session import Session
 from stream.sinks.recorder import Recorder
 
 app = typer.Typer()
@@ -78,6 +78,7 @@ def listen(
 ) -> None:
     """Listen live, through a microphone or a digital stethoscope. Ctrl-C ends."""
     from stream.sources.device import DeviceSource
+    from stream.sources.portaudio import quiet_stderr
 
     held: list[DeviceSource] = []
 
@@ -86,7 +87,8 @@ def listen(
         return held[-1]
 
     try:
-        _run(iter([open_device]), model, Output(log, record, plain, json_lines, quiet))
+        with quiet_stderr():  # ALSA and PortAudio write there from C when a device dies
+            _run(iter([open_device]), model, Output(log, record, plain, json_lines, quiet))
     except LaennecError as error:
         _leave_if_wedged(held, error)
         raise
@@ -112,8 +114,9 @@ def replay(
     pace = options.speed(speed)
     if record and (loop or len(files) > 1):
         raise SettingError("--record keeps one stream: give one file, and no --loop")
-    if record and record.resolve() == files[0].resolve():
-        raise SettingError(f"--record {record}: would overwrite the recording that is replayed; give another name")
+    for name, kept in (("--record", record), ("--log", log)):
+        if kept and kept.resolve() in {path.resolve() for path in files}:
+            raise SettingError(f"{name} {kept}: would overwrite the recording that is replayed; give another name")
 
     def openers() -> Iterator[Callable[[], Source]]:
         while True:
@@ -191,12 +194,14 @@ def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: Ou
     screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
     session: Session | None = None
     try:
-        with options.log_stream(output.log) as log, display.opened(screen_wanted) as screen:
+        with (
+            options.log_stream(output.log) as log,
+            display.opened(screen_wanted) as screen,
+            display.stopping() as stopper,
+        ):
             for opener in openers:
-                source = opener()
-                session = _session(
-                    source, bundle, output, options.sinks(output, log, bundle, source, screen is not None)
-                )
+                session = _session(opener(), bundle, output, log, screen is not None)
+                stopper.watch(session)
                 display.run(session, screen)
                 if session.stopped:
                     break
@@ -205,10 +210,11 @@ def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: Ou
             display.summary(session)
 
 
-def _session(source: Source, bundle: Bundle, output: Output, sinks: list[Sink]) -> Session:
+def _session(source: Source, bundle: Bundle, output: Output, log: TextIO | None, screen: bool) -> Session:
     try:
         recorder = Recorder(output.record, source.rate_hz) if output.record else None
-    except LaennecError:
+        sinks = options.sinks(output, log, bundle, source, screen)
+    except (LaennecError, OSError):
         source.close()
         raise
     return Session(source, bundle, sinks, recorder, output.record.name if output.record else "")

@@ -14,7 +14,6 @@ from rich.console import Console
 from stream.monitor.screen import Screen, screen_possible
 from stream.session import Session
 from stream.sinks.plain import PlainSink
-from stream.sources.portaudio import quiet_stderr
 
 FRAME_S = 0.12
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -25,8 +24,28 @@ def wants_screen(plain: bool, json_lines: bool, quiet: bool) -> bool:
     return not (plain or json_lines or quiet) and screen_possible(Console())
 
 
+class Stopper:
+    """Hands a signal on to the session that runs. One that comes between two sessions ends the next at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._session: Session | None = None
+
+    def watch(self, session: Session) -> None:
+        """The session that runs from now on."""
+        self._session = session
+        if self.asked:
+            session.stop()
+
+    def ask(self) -> None:
+        """End soon, in good order. Takes no lock: a signal handler calls it."""
+        self.asked = True
+        if self._session:
+            self._session.stop()
+
+
 def run(session: Session, screen: Screen | None) -> None:
-    """Run a session to its end; Ctrl-C, SIGTERM and a closed terminal end it in good order.
+    """Run a session to its end.
 
     Args:
         session: what to run.
@@ -35,20 +54,19 @@ def run(session: Session, screen: Screen | None) -> None:
     Raises:
         LaennecError: as `Session.run`.
     """
-    with _stopping(session):
-        if screen is None:
-            session.run()
-        else:
-            _run_under(session, screen)
+    if screen is None:
+        session.run()
+    else:
+        _run_under(session, screen)
 
 
 @contextlib.contextmanager
 def opened(wanted: bool) -> Iterator[Screen | None]:
-    """The screen, if wanted. PortAudio's C library writes to standard error, which would tear it: it is sent away."""
+    """The screen, if wanted."""
     if not wanted:
         yield None
         return
-    with quiet_stderr(), Screen() as screen:
+    with Screen() as screen:
         yield screen
 
 
@@ -73,27 +91,34 @@ def _run_under(session: Session, screen: Screen) -> None:
 
     worker = threading.Thread(target=work, name="listen", daemon=True)
     worker.start()
-    while worker.is_alive():
-        screen.draw(session.snapshot())
-        worker.join(FRAME_S)
+    try:
+        while worker.is_alive():
+            screen.draw(session.snapshot())
+            worker.join(FRAME_S)
+    except OSError:  # the terminal's window was closed: the log is to be whole all the same
+        session.stop("terminal closed")
+        worker.join()
     if failures:
         raise failures[0]
 
 
 @contextlib.contextmanager
-def _stopping(session: Session) -> Iterator[None]:
-    """The first signal stops the session; a second one of its kind does what it always does."""
+def stopping() -> Iterator[Stopper]:
+    """Ctrl-C, SIGTERM and a closed terminal end sessions in good order; a second signal does what it always does."""
+    stopper = Stopper()
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    # `nohup` asks a program to outlive its terminal.
+    numbers = [n for n in numbers if n.name != "SIGHUP" or signal.getsignal(n) != signal.SIG_IGN]
     before: dict[int, Any] = {}
 
     def ask(number: int, _frame: Any) -> None:
         signal.signal(number, before[number])
-        session.stop("stopped")
+        stopper.ask()
 
     for number in numbers:
         before[number] = signal.signal(number, ask)
     try:
-        yield
+        yield stopper
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

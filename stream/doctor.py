@@ -81,8 +81,9 @@ def _try(name: str, state: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except LaennecError as error:
-        detail, _, remedy = str(error).rpartition("; ")
-        return Finding(name, state, detail or remedy, remedy if detail else "")
+        text = str(error)
+        detail, _, remedy = text.rpartition("; " if "; " in text else ": ")
+        return Finding(name, state, detail, remedy)
 
 
 def _terminal() -> Finding:

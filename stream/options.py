@@ -54,8 +54,13 @@ def log_stream(path: Path | None) -> Iterator[TextIO | None]:
     if path is None:
         yield None
         return
-    with open_log(path) as stream:
+    stream = open_log(path)
+    try:
         yield stream
+    finally:
+        # What could not be written is tried once more here; it was told already.
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def sinks(output: Output, log: TextIO | None, bundle: Bundle, source: Source, screen: bool) -> list[Sink]:

@@ -15,6 +15,9 @@ from stream.snapshot import Ledger, Level
 from stream.stretch import Stretch
 
 TRACE_S = 6.0
+#: A value beyond this is no sample of any sound file or device (32-bit integers stay below), but damage; it would
+#: overflow the filters.
+_LARGEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Pipeline:
         """Hear a block; the events it completes, in the order of their time."""
         self._lose(block.lost, block.reason)
         events: list[Event] = []
-        for samples, finite in _runs(block.samples):
-            if finite:
+        for samples, usable in _runs(block.samples):
+            if usable:
                 events += self._hear(samples)
             else:
                 self._lose(len(samples), "the device gave values that are no numbers")
@@ -80,11 +83,13 @@ class Pipeline:
     @property
     def ledger(self) -> Ledger:
         """Where every sample so far went; captured = analysed + dropped + discarded at any time."""
-        running = self._stretch.heard_samples
-        past = self._past
-        return Ledger(
-            past.captured + running + self._lost, past.analysed + running, past.dropped + self._lost, past.discarded
-        )
+        past, running, lost = self._past, self._stretch.heard_samples, self._lost
+        return Ledger(past.captured + running + lost, past.analysed + running, past.dropped + lost, past.discarded)
+
+    @property
+    def delay_s(self) -> float:
+        """How far decisions are behind what was heard, beyond the window's own length."""
+        return self._stretch.delay_s
 
     @property
     def level(self) -> Level:
@@ -104,7 +109,7 @@ class Pipeline:
             events += self._end_stretch()
             events += self._tell_gap()
         resampled, decisions = self._stretch.hear(samples)
-        end_s = (self._stretch.start + self._stretch.heard_samples) / self._rate_hz
+        end_s = (self._stretch.start + self._stretch.heard_samples) / self._rate_hz - self._stretch.delay_s
         keep = round(TRACE_S * self._bundle.front_end.spec.rate_hz)
         self.trace = Trace(np.concatenate([self.trace.samples, resampled])[-keep:], end_s)
         return events + decisions
@@ -138,11 +143,9 @@ class Pipeline:
 
 
 def _runs(samples: Samples) -> Iterator[tuple[Samples, bool]]:
-    """The longest runs of finite and of other values, in order."""
-    finite = np.isfinite(samples)
-    if finite.all():
-        yield samples, True
-        return
-    edges = np.flatnonzero(np.diff(finite)) + 1
-    for run, good in zip(np.split(samples, edges), np.split(finite, edges), strict=True):
-        yield run, bool(good[0])
+    """The longest runs of usable and of other values, in order; none of no samples."""
+    usable = np.abs(samples) <= _LARGEST  # false for NaN
+    edges = np.flatnonzero(np.diff(usable)) + 1
+    for run, good in zip(np.split(samples, edges), np.split(usable, edges), strict=True):
+        if len(run):
+            yield run, bool(good[0])

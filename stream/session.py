@@ -51,6 +51,7 @@ class Session:
         self._pipeline = Pipeline(bundle, source.rate_hz)
         self._history: tuple[Decision, ...] = ()
         self._stop_reason = ""
+        self._failure: LaennecError | None = None
         self._ended = ""
 
     def stop(self, reason: str = "stopped") -> None:
@@ -67,20 +68,26 @@ class Session:
         Raises:
             LaennecError: the source or a sink failed; the log is complete up to there, with the reason in its end.
         """
-        failure: LaennecError | None = None
+        reason = "broken off"
         try:
             for block in self._source.blocks():
                 if self._recorder:
                     self._recorder.block(block)
                 self._tell(self._pipeline.process(block))
                 after_block()
+            reason = "end of input"
         except LaennecError as error:
-            failure = error
+            self._fail(error)
         finally:
             self._source.stop()
-            self._finish(str(failure) if failure else self._stop_reason or "end of input")
-        if failure:
-            raise failure
+            self._finish(self._stop_reason or reason)
+        if self._failure:
+            raise self._failure
+
+    def _fail(self, error: LaennecError) -> None:
+        """Remember the first failure, and end: those sinks that still work are to get everything."""
+        self._failure = self._failure or error
+        self.stop(str(error))
 
     def _finish(self, reason: str) -> None:
         try:
@@ -88,9 +95,9 @@ class Session:
             self._each(lambda sink: sink.end(self._pipeline.ledger, reason))
         finally:
             self._ended = reason
+            self._source.close()
             if self._recorder:
                 self._recorder.close()
-            self._source.close()
 
     def _tell(self, events: list[Event]) -> None:
         for event in events:
@@ -111,13 +118,16 @@ class Session:
         self._each(lambda sink: sink.decision(made))
 
     def _each(self, tell: Callable[[Sink], None]) -> None:
-        """Tell every sink; one whose reader has gone (`| head`) is left out from then on, and ends the session."""
+        """Tell every sink; one that fails, or whose reader has gone (`| head`), is left out and ends the session."""
         for sink in list(self._sinks):
             try:
                 tell(sink)
             except BrokenPipeError:
                 self._sinks.remove(sink)
                 self.stop("output closed")
+            except LaennecError as error:
+                self._sinks.remove(sink)
+                self._fail(error)
 
     @property
     def stopped(self) -> bool:
@@ -146,7 +156,7 @@ class Session:
             history=history,
             level=self._pipeline.level,
             ledger=self._pipeline.ledger,
-            latency_s=age() if age else None,
+            latency_s=age() + self._pipeline.delay_s if age else None,
             recording=self._recording,
             synthetic=about["kind"] == "simulated",
             ended=self._ended,

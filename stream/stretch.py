@@ -34,6 +34,7 @@ class Stretch:
         self._waiting = waiting
         self._keep_frames = max(bundle.window.window_frames, rhythm.memory_frames(spec))
         self._cell_samples = max(1, round(meter.CELL_S * rate_hz))
+        self._keep_cells = round(2 * spec.span_samples(self._keep_frames) / spec.rate_hz / meter.CELL_S)
         self._resampler = Resampler(rate_hz, spec.rate_hz, spec.resampler)
         self._meter = meter.init_state()
         self._frames = bundle.front_end.init_state()
@@ -49,14 +50,18 @@ class Stretch:
         self._meter = meter.step(samples, self._meter, self._cell_samples)
         resampled = self._resampler.process(samples)
         decisions = self._advance(resampled)
-        self._meter = meter.trim(self._meter, 2 * self._keep_frames)
+        self._meter = meter.trim(self._meter, self._keep_cells)
         return resampled, decisions
 
     def end(self) -> list[Decision]:
         """No more will come: decide on what is left."""
         decisions = self._advance(self._resampler.flush())
-        left = windows.flush(self._bundle.window, self._windows)
-        return decisions + [self._decision(end, recent, last=True) for end, recent in left]
+        return decisions + [self._decision(end, recent, last=True) for end, recent in self._left()]
+
+    @property
+    def delay_s(self) -> float:
+        """How far the front end is behind the samples: the resampler gives them out in bursts of up to 0.7 s."""
+        return self._resampler.delay_s
 
     @property
     def loudness(self) -> Loudness:
@@ -67,6 +72,13 @@ class Stretch:
         features, self._frames = self._bundle.front_end.step(resampled, self._frames)
         due, self._windows = windows.step(self._bundle.window, features, self._windows, self._keep_frames)
         return [self._decision(end, recent, last=False) for end, recent in due]
+
+    def _left(self) -> list[tuple[int, Array]]:
+        """The last window, where it is still to be decided: anew where it was not full, for now it speaks for all."""
+        spec, heard = self._bundle.window, self._windows
+        if spec.first_frames <= heard.frames < spec.window_frames:
+            return [(heard.frames, heard.tail)]
+        return windows.flush(spec, heard)
 
     def _decision(self, end: int, recent: Array, last: bool) -> Decision:
         """Decide on the window that ends after `end` frames; `recent` holds the newest of them."""

@@ -19,7 +19,7 @@ GOOD = Quality(0.9, "")
 
 
 def logits_of(*probabilities: float) -> np.ndarray:
-    return np.log(np.array(probabilities))
+    return np.asarray(np.log(np.array(probabilities)))
 
 
 def heard(spec: DecideSpec, *rows: np.ndarray) -> list[int | None]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def frames(count: int) -> np.ndarray:
 def run(spec: WindowSpec, heard: np.ndarray, cuts: list[int], keep: int) -> tuple[Due, windows.WindowState]:
     state, due = windows.init_state(2), []
     edges = [0, *sorted(cuts), len(heard)]
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         new, state = windows.step(spec, heard[start:end], state, keep)
         due += new
     return due, state

@@ -13,6 +13,7 @@ from train.config import AnswerSpec
 from train.scores import auroc, calibration_error, classification, resample_weights
 
 Array = np.ndarray
+CLOSE = 5.1e-5  # four decimals are kept
 
 
 def answers(n: int, classes: int, seed: int) -> tuple[Array, Array]:
@@ -26,18 +27,17 @@ def alone(n: int) -> list[str]:
     return [str(i) for i in range(n)]
 
 
-@pytest.mark.parametrize(("n", "classes"), [(5, 5), (40, 5), (300, 5), (60, 2), (3, 1)])
+@pytest.mark.parametrize(("n", "classes"), [(5, 5), (40, 5), (300, 5), (60, 2), (6, 2)])
 @pytest.mark.parametrize("seed", range(4))
 def test_points_equal_scikit_learn(n: int, classes: int, seed: int) -> None:
     truth, predicted = answers(n, classes, seed)
     result = classification(truth, predicted[None], alone(n))
     occurring = np.unique(truth)
-    close = {"abs": 5.1e-5}  # four decimals are kept
-    assert result["accuracy"]["value"] == pytest.approx(metrics.accuracy_score(truth, predicted), **close)
+    assert result["accuracy"]["value"] == pytest.approx(metrics.accuracy_score(truth, predicted), abs=CLOSE)
     balanced = metrics.balanced_accuracy_score(truth, predicted)
-    assert result["balanced_accuracy"]["value"] == pytest.approx(balanced, **close)
+    assert result["balanced_accuracy"]["value"] == pytest.approx(balanced, abs=CLOSE)
     f1 = metrics.f1_score(truth, predicted, labels=occurring, average="macro", zero_division=0)
-    assert result["macro_f1"]["value"] == pytest.approx(f1, **close)
+    assert result["macro_f1"]["value"] == pytest.approx(f1, abs=CLOSE)
     precision, recall, _, support = metrics.precision_recall_fscore_support(
         truth, predicted, labels=range(5), zero_division=0
     )
@@ -45,11 +45,20 @@ def test_points_equal_scikit_learn(n: int, classes: int, seed: int) -> None:
         row = result["per_class"][name]
         assert row["n"] == support[k]
         if support[k]:
-            assert row["precision"]["value"] == pytest.approx(precision[k], **close)
-            assert row["recall"]["value"] == pytest.approx(recall[k], **close)
+            assert row["precision"]["value"] == pytest.approx(precision[k], abs=CLOSE)
+            assert row["recall"]["value"] == pytest.approx(recall[k], abs=CLOSE)
         else:
             assert row["precision"]["value"] is row["recall"]["value"] is None
     assert np.array_equal(result["confusion"], metrics.confusion_matrix(truth, predicted, labels=range(5)))
+
+
+def test_a_class_that_is_answered_and_never_true_counts_in_no_mean() -> None:
+    truth, predicted = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])
+    result = classification(truth, predicted[None], alone(5))
+    f1 = metrics.f1_score(truth, predicted, labels=[0, 1], average="macro")
+    assert result["macro_f1"]["value"] == pytest.approx(f1, abs=CLOSE)
+    assert result["balanced_accuracy"]["value"] == pytest.approx((1 / 2 + 2 / 3) / 2, abs=CLOSE)
+    assert result["per_class"]["extra_heart_sound"]["precision"]["value"] is None
 
 
 def test_runs_are_averaged() -> None:
@@ -89,7 +98,7 @@ def test_recordings_that_share_a_patient_widen_the_interval() -> None:
 
     def width(groups: list[str]) -> float:
         row = classification(truth, predicted[None], groups)["accuracy"]
-        return row["high"] - row["low"]
+        return float(row["high"] - row["low"])
 
     clustered = width([str(i // 20) for i in range(240)])
     assert clustered > 3 * width(alone(240))
@@ -115,8 +124,12 @@ def test_auroc_equals_scikit_learn_and_its_interval_contains_it() -> None:
     values = rng.normal(positive, 1.0, (2, 150))
     row = auroc(positive, values, [str(i // 3) for i in range(150)])
     expected = np.mean([metrics.roc_auc_score(positive, v) for v in values])
-    assert row["value"] == pytest.approx(expected, abs=5.1e-5)
-    assert row["low"] < row["value"] < row["high"]
+    assert row["value"] == pytest.approx(expected, abs=CLOSE)
+    value, low, high = (row[name] for name in ("value", "low", "high"))
+    assert value is not None
+    assert low is not None
+    assert high is not None
+    assert low < value < high
 
 
 def test_auroc_of_perfect_and_of_reversed_order() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ def untrained(config: Config | None = None, decide: DecideSpec | None = None) ->
         torch.manual_seed(7)
         net = HeartNet(config.net)
         for norm in (net.first_norm, net.second_norm):  # as after training: not the identity
-            torch.nn.init.uniform_(norm.running_mean, -0.1, 0.1)
-            torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            norm.running_mean.uniform_(-0.1, 0.1)
+            norm.running_var.uniform_(0.5, 2.0)
     return export_onnx.Trained(net.eval(), config, decide or DecideSpec(threshold=0.0), NOTES)
 
 
@@ -62,6 +65,16 @@ def data_of(trained: export_onnx.Trained) -> bytes:
 def default_data() -> bytes:
     """The bytes of the tiny bundle with default settings; made once."""
     return data_of(untrained())
+
+
+@functools.cache
+def _default_text() -> str:
+    return json.dumps(meta_of(untrained()))
+
+
+def default_meta() -> dict[str, Any]:
+    """Its metadata, a fresh copy to alter."""
+    return dict(json.loads(_default_text()))
 
 
 def write(path: Path) -> Path:

@@ -61,7 +61,7 @@ class SamplingSpec:
         default_factory=lambda: {"pascal_a": 0.22, "pascal_b": 0.30, "circor": 0.38, "noise": 0.10}
     )
     other: float = 0.3
-    class_power: float = 0.5
+    class_power: float = 1.0
 
     def __post_init__(self) -> None:
         _check(self, other=(0, 1e6), class_power=(0, 2))

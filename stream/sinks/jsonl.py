@@ -59,7 +59,8 @@ class JsonlSink:
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
-            self._stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+            # Escaped to ASCII: a file's name may hold what the stream's encoding can't.
+            self._stream.write(json.dumps(line, allow_nan=False) + "\n")
             self._stream.flush()
         except BrokenPipeError:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from models.errors import LaennecError, SettingError
@@ -13,7 +14,7 @@ _FORMATS = {".wav": "FLOAT", ".flac": "PCM_24"}
 
 
 class Recorder:
-    """Writes the samples of blocks to a sound file, exactly as captured (WAV), lost ones left out.
+    """Writes the samples of blocks to a sound file, exactly as captured (WAV); lost ones and NaN are left out.
 
     Args:
         path: ends in .wav (32-bit float) or .flac (24 bit).
@@ -40,7 +41,7 @@ class Recorder:
             LaennecError: the disk is full, or the file went away.
         """
         try:
-            self._file.write(block.samples)
+            self._file.write(block.samples[np.isfinite(block.samples)])
         except (OSError, soundfile.LibsndfileError) as error:
             raise LaennecError(f"{self._path}: can't be written any more; free some space") from error
 

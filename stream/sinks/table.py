@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from models.errors import SettingError
+from models.errors import LaennecError, SettingError
 
 Write = Callable[[dict[str, Any]], None]
 
@@ -25,34 +25,55 @@ def table(path: Path | None, columns: Sequence[str]) -> Iterator[Write]:
 
     Raises:
         SettingError: another suffix, or the file can't be written.
+        LaennecError: from the function, when the disk is full.
     """
     if path is None:
-        yield _csv(sys.stdout, columns)
+        yield _csv(sys.stdout, "standard output", columns)
         return
-    if path.suffix not in {".csv", ".jsonl"}:
+    if path.suffix.lower() not in {".csv", ".jsonl"}:
         raise SettingError(f"{path}: can't write {path.suffix or 'a name without ending'}; use .csv or .jsonl")
     try:
         file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise SettingError(f"{path}: can't be written: {error.strerror}; give another --out") from error
-    with file:
-        yield _jsonl(file) if path.suffix == ".jsonl" else _csv(file, columns)
+    try:
+        yield _jsonl(file, str(path)) if path.suffix.lower() == ".jsonl" else _csv(file, str(path), columns)
+    finally:
+        # What could not be written is tried once more here; it was told already.
+        with contextlib.suppress(OSError):
+            file.close()
 
 
-def _csv(file: TextIO, columns: Sequence[str]) -> Write:
+def _csv(file: TextIO, name: str, columns: Sequence[str]) -> Write:
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
+    encoding = file.encoding or "utf-8"
 
     def write(row: dict[str, Any]) -> None:
-        writer.writerow(row)
-        file.flush()
+        # A file's name may hold bytes that are no text.
+        shown = {k: v.encode(encoding, "replace").decode(encoding) if isinstance(v, str) else v for k, v in row.items()}
+        with _told(name):
+            writer.writerow(shown)
+            file.flush()
 
     return write
 
 
-def _jsonl(file: TextIO) -> Write:
+def _jsonl(file: TextIO, name: str) -> Write:
     def write(row: dict[str, Any]) -> None:
-        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        file.flush()
+        with _told(name):
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.flush()
 
     return write
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Put a failure to write into words. A BrokenPipeError (`| head`) passes through."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LaennecError(f"{name}: can't be written any more: {error.strerror}; free some space") from error

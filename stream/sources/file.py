@@ -19,6 +19,8 @@ SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"}
 )
 _PACED_S, _UNPACED_S = 0.025, 0.5
+#: libsndfile's answer for a FLAC whose writer was killed or wrote to a pipe.
+_UNKNOWN_FRAMES = 2**63 - 1
 
 
 class FileSource:
@@ -51,7 +53,9 @@ class FileSource:
         self._stopped = threading.Event()
 
     def _check(self, channel: int | None) -> None:
-        _check_riff(self._path)
+        _check_length(self._path)
+        if self._file.format == "RAW":  # guessed from the name (.au, .gsm): a text would be heard as noise
+            raise _no_sound(self._path)
         low, high = RATES_HZ
         if not low <= self.rate_hz <= high:
             raise InputFileError(
@@ -59,6 +63,8 @@ class FileSource:
             )
         if self._file.frames == 0:
             raise InputFileError(f"{self._path}: holds no audio; record it again")
+        if self._file.frames >= _UNKNOWN_FRAMES:
+            raise InputFileError(f"{self._path}: does not say how long it is, as if broken off; convert it to WAV")
         channels = self._file.channels
         if channel is None and channels > 1:
             raise InputFileError(f"{self._path}: has {channels} channels; choose one with --channel 1 to {channels}")
@@ -132,35 +138,40 @@ class FileSource:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Sound files in a folder and below, sorted; hidden ones are left out."""
-    return sorted(p for p in folder.rglob("[!.]*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    """Sound files in a folder and below, sorted; hidden ones, and those in hidden folders, are left out."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def _open(path: Path) -> soundfile.SoundFile:
-    if path.is_dir():
-        raise InputFileError(f"{path}: is a folder; give a sound file (`laennec classify` walks folders)")
-    if not path.exists():
-        raise InputFileError(f"{path}: no such file; check the name")
     try:
+        if path.is_dir():
+            raise InputFileError(f"{path}: is a folder; give a sound file (`laennec classify` walks folders)")
+        if not path.exists():
+            raise InputFileError(f"{path}: no such file; check the name")
         if path.stat().st_size == 0:
             raise InputFileError(f"{path}: is empty; record or copy it again")
         return soundfile.SoundFile(path)
     except OSError as error:
-        raise InputFileError(f"{path}: can't be read: {error.strerror}") from error
-    except soundfile.LibsndfileError as error:
-        raise InputFileError(f"{path}: is no sound file that can be read; give WAV, FLAC or OGG") from error
+        raise InputFileError(f"{path}: can't be read: {error.strerror}; check its name and permissions") from error
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which says nothing of itself
+        raise _no_sound(path) from error
 
 
-def _check_riff(path: Path) -> None:
-    """Refuse a WAV that was cut short: libsndfile would silently read what is there.
+def _no_sound(path: Path) -> InputFileError:
+    return InputFileError(f"{path}: is no sound file that can be read; give WAV, FLAC or OGG")
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a WAV or AIFF that was cut short: libsndfile would silently read what is there.
 
     Programs that stream to a pipe write a size of 0 or of all ones; then the file's own length counts.
     """
     with path.open("rb") as file:
         head = file.read(8)
         size = path.stat().st_size
-    if head[:4] != b"RIFF":
+    if head[:4] not in {b"RIFF", b"FORM"}:
         return
-    promised = int.from_bytes(head[4:8], "little") + 8
+    promised = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
     if promised not in (8, 2**32 + 7) and size < promised - 1:
         raise InputFileError(f"{path}: is cut short: {size} of {promised} bytes are there; copy it again")

@@ -1,0 +1,67 @@
+# make demo   open the monitor on a simulated patient     make test    lint, types, import contract, all tests
+# make model  rebuild the shipped bundle from the data    make results run the evaluation protocols again
+PYTHON ?= python3
+VENV   ?= .venv
+DATA   ?= ../shared/data
+CASE   ?= murmur
+JOBS   ?= 2
+
+BIN     = $(VENV)/bin
+ALL     = --data pascal=$(DATA)/pascal --data circor=$(DATA)/circor --data noise=$(DATA)/esc10
+RESULTS = docs/results
+PROTOCOLS = pascal-grouped seed-split circor-patients
+
+.PHONY: demo test lint types imports model results figures pictures clean
+
+# Without a terminal nobody could press Ctrl-C, so the demo ends by itself there.
+demo: $(VENV)/.runtime
+	@if [ -t 1 ]; then $(BIN)/laennec demo $(CASE); else $(BIN)/laennec demo $(CASE) --seconds 20; fi
+
+test: $(VENV)/.test lint types imports
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+imports: $(VENV)/.test
+	$(BIN)/lint-imports
+
+results: $(VENV)/.test
+	for protocol in $(PROTOCOLS); do \
+	  $(BIN)/laennec evaluate --protocol $$protocol $(ALL) --jobs $(JOBS) --json $(RESULTS)/$$protocol.json || exit; done
+
+model: $(VENV)/.test
+	$(BIN)/laennec train $(ALL) --out runs/model $$([ -e runs/model/config.json ] && echo --resume)
+	$(BIN)/laennec export runs/model --out models/bundles/laennec.onnx --name laennec-1 \
+	  $(foreach p,$(PROTOCOLS),--results $(RESULTS)/$(p).json) \
+	  $(foreach f,$(wordlist 1,40,$(sort $(wildcard $(DATA)/pascal/set_b/*_A*.wav))),--audio $(f))
+
+figures: $(VENV)/.test
+	$(BIN)/python docs/figures.py
+
+pictures: $(VENV)/.runtime
+	$(BIN)/python docs/pictures.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Laennec needs Python 3.11 or newer; give it with PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh .ci/system python3-venv || \
+	  { echo "python3 can't make virtual environments; install the package python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The run-time only: no torch, no scipy.
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt .ci/system | $(BIN)/python
+	sh .ci/system libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,test]'
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,37 @@
+"""Figures in the documents are those of the committed results, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+
+import pytest
+from conftest import ROOT
+
+FIGURES = runpy.run_path(str(ROOT / "docs" / "figures.py"))
+
+
+def test_evaluation_document_is_current() -> None:
+    assert (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8") == FIGURES["evaluation"]()
+
+
+def test_readme_table_is_current() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "<!-- figures -->" in text
+    assert text == FIGURES["readme"](text)
+
+
+@pytest.mark.parametrize("name", FIGURES["ORDER"])
+def test_results_hold_every_score_with_its_interval(name: str) -> None:
+    result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+    scores = [result[key] for key in ("accuracy", "balanced_accuracy", "macro_f1")]
+    scores += [row[key] for row in result["per_class"].values() if row["n"] for key in ("precision", "recall")]
+    assert result["protocol"] == name
+    assert all(s["low"] <= s["value"] <= s["high"] for s in scores)
+
+
+def test_links_in_documents_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} points to {target}"

@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tiny_bundle
+import torch
+from onnx import TensorProto, helper
+
+from models import bundle
+from models.classes import CLASSES
+from models.decide import DecideSpec
+from models.errors import ModelError
+from models.frontend import FrontEndSpec
+from models.nets import HeartNet
+from models.windows import WindowSpec
+from train.filterbank import build
+
+Meta = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle.write(tmp_path_factory.mktemp("bundle") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module")
+def loaded(file: Path) -> bundle.Bundle:
+    return bundle.load(file)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        bundle.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert len(message) < 300 + len(str(path))
+    return message
+
+
+def with_text(path: Path, text: str | None) -> Path:
+    """The tiny bundle with this text for its metadata, or none."""
+    model = onnx.load_from_string(tiny_bundle.default_data())
+    del model.metadata_props[:]
+    if text is not None:
+        helper.set_model_props(model, {bundle.METADATA_KEY: text})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_bundle_brings_back_what_was_exported(loaded: bundle.Bundle) -> None:
+    assert loaded.id == "tiny"
+    assert loaded.front_end.spec == FrontEndSpec()
+    assert loaded.window == WindowSpec()
+    assert loaded.decide == DecideSpec(threshold=0.0)
+    for held, wanted in zip(loaded.front_end.matrices, build(FrontEndSpec()), strict=True):
+        assert np.array_equal(held, wanted)
+    assert len(loaded.sha256) == 64
+    assert loaded.meta["classes"] == list(CLASSES)
+
+
+def test_its_features_are_those_of_training_bit_for_bit(loaded: bundle.Bundle) -> None:
+    from train.filterbank import front_end
+
+    signal = np.random.default_rng(0).normal(0, 0.1, 3000).astype(np.float32)
+    assert np.array_equal(loaded.front_end.extract(signal), front_end(FrontEndSpec()).extract(signal))
+
+
+def windows(count: int, frames: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(-8, 3, (count, frames, 32)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[HeartNet]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a network this small only waits for its helpers
+    yield tiny_bundle.untrained().net
+    torch.set_num_threads(threads)
+
+
+def of_torch(net: HeartNet, features: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        found: np.ndarray = net(torch.from_numpy(features), torch.from_numpy(frames)).numpy()
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 16, 64])
+@pytest.mark.parametrize("time", [4, 5, 8, 48, 73, 198, 400])
+def test_onnx_runtime_answers_as_torch(loaded: bundle.Bundle, net: HeartNet, count: int, time: int) -> None:
+    features = windows(count, time, seed=count * 1000 + time)
+    frames = np.random.default_rng(time).integers(4, time + 1, count)
+    found = loaded.logits(features, frames)
+    assert found.shape == (count, len(CLASSES))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, of_torch(net, features, frames), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("time", [4, 7, 48, 198])
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_window_gets_the_same_logits_alone_and_in_a_batch(loaded: bundle.Bundle, time: int, padded: bool) -> None:
+    features = windows(33, time)
+    frames = np.random.default_rng(0).integers(4, time + 1, 33) if padded else np.full(33, time)
+    together = loaded.logits(features, frames)
+    alone = [loaded.logits(x[None, :n], np.array([n]))[0] for x, n in zip(features, frames, strict=True)]
+    # Not to the bit: the order of float32 sums in a matrix product depends on the batch. Measured: 1e-7.
+    np.testing.assert_allclose(together, alone, rtol=0, atol=2e-6)
+
+
+def test_what_lies_in_the_padding_does_not_matter(loaded: bundle.Bundle) -> None:
+    features, frames = windows(4, 100), np.array([60, 61, 62, 63])
+    other = features.copy()
+    for row, n in enumerate(frames):
+        other[row, n:] = 50.0
+    assert np.array_equal(loaded.logits(features, frames), loaded.logits(other, frames))
+
+
+def test_the_same_window_always_gets_the_same_logits(loaded: bundle.Bundle, file: Path) -> None:
+    features, frames = windows(3, 198), np.full(3, 198)
+    assert np.array_equal(loaded.logits(features, frames), bundle.load(file).logits(features, frames))
+
+
+@pytest.mark.parametrize("offset", [5.0, -3.0])
+def test_a_louder_recording_gets_the_same_logits(loaded: bundle.Bundle, offset: float) -> None:
+    features, frames = windows(2, 198), np.full(2, 198)
+    per_band = (features + offset + np.linspace(0, 2, 32)).astype(np.float32)
+    np.testing.assert_allclose(loaded.logits(features, frames), loaded.logits(per_band, frames), atol=1e-4)
+
+
+def test_loading_needs_neither_torch_nor_the_onnx_package_and_prints_nothing(file: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from models import bundle; bundle.load(Path(sys.argv[1]));"
+        "bad = [m for m in ('torch', 'onnx', 'scipy', 'python_speech_features') if m in sys.modules]; sys.exit(str(bad)"
+        " if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_matrices_come_back_from_json_bit_for_bit() -> None:
+    for matrix in (np.random.default_rng(0).normal(size=(3, 5)), np.zeros((0, 4)), np.arange(6.0).reshape(2, 3).T):
+        text = json.dumps(bundle.encode_matrix(matrix))
+        assert np.array_equal(bundle.decode_matrix(json.loads(text)), matrix)
+
+
+# What is refused
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert "no such model" in refusal(tmp_path / "none.onnx")
+    assert "can't be read" in refusal(tmp_path / ("x" * 300 + ".onnx"))
+
+
+def test_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    assert "folder or device" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert "folder or device" in refusal(tmp_path / "pipe.onnx")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * 5000, b"laennec\n" * 50, np.random.default_rng(0).bytes(9999), b"\x08\x07" * 99, b"{}"],
+    ids=["empty", "zeros", "text", "random", "protobuf", "json"],
+)
+def test_what_is_no_onnx_model_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(data)
+    refusal(path)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.9, 0.999])
+def test_a_truncated_bundle_is_refused(tmp_path: Path, share: float) -> None:
+    data = tiny_bundle.default_data()
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(data[: int(share * len(data))])
+    refusal(path)
+
+
+def test_every_truncation_is_refused_or_whole(tmp_path: Path) -> None:
+    data = tiny_bundle.default_data()
+    path = tmp_path / "cut.onnx"
+    for size in np.random.default_rng(0).integers(0, len(data), 40):
+        path.write_bytes(data[:size])
+        refusal(path)
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.onnx"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    assert "too large" in refusal(path)
+
+
+def foreign(path: Path, text: str | None, inputs: tuple[str, ...], width: int = 5) -> Path:
+    """An ONNX model that is not Laennec's graph: it sums the features into `width` equal logits."""
+    shapes = {"features": (TensorProto.FLOAT, ["b", "t", "f"]), "frames": (TensorProto.INT64, ["b"])}
+    nodes = [
+        helper.make_node("ReduceSum", [inputs[0], "axes"], ["sum"], keepdims=0),
+        helper.make_node("Unsqueeze", ["sum", "one"], ["column"]),
+        helper.make_node("Expand", ["column", "shape"], [bundle.OUTPUT]),
+    ]
+    constants = [
+        helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("shape", TensorProto.INT64, [2], [1, width]),
+    ]
+    given = [
+        helper.make_tensor_value_info(name, *shapes[kind])
+        for name, kind in zip(inputs, ("features", "frames"), strict=False)
+    ]
+    out = helper.make_tensor_value_info(bundle.OUTPUT, TensorProto.FLOAT, ["b", width])
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", given, [out], constants), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 8
+    if text is not None:
+        helper.set_model_props(model, {bundle.METADATA_KEY: text})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_foreign_model_is_refused(tmp_path: Path) -> None:
+    assert "not one of Laennec's" in refusal(foreign(tmp_path / "f.onnx", None, bundle.INPUTS))
+
+
+def test_a_graph_that_does_not_fit_its_description_is_refused(tmp_path: Path) -> None:
+    text = json.dumps(tiny_bundle.default_meta())
+    bundle.load(foreign(tmp_path / "fits.onnx", text, bundle.INPUTS))  # the other refusals are of what differs from it
+    for name, inputs, width in (
+        ("renamed", ("x", "frames"), 5),
+        ("swapped", ("frames", "features"), 5),
+        ("one", ("features",), 5),
+        ("wide", bundle.INPUTS, 6),
+    ):
+        assert "graph" in refusal(foreign(tmp_path / f"{name}.onnx", text, inputs, width))
+
+
+def test_a_network_for_other_features_is_refused(tmp_path: Path) -> None:
+    narrow = tiny_bundle.tiny_config(net={"features": 24, "channels": 8, "hidden": 8}, front_end={"bands": 24})
+    model = tiny_bundle.graph_of(tiny_bundle.untrained(narrow))
+    helper.set_model_props(model, {bundle.METADATA_KEY: json.dumps(tiny_bundle.default_meta())})
+    path = tmp_path / "narrow.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert "can't run" in refusal(path)
+
+
+def test_a_network_that_answers_nan_is_refused(tmp_path: Path) -> None:
+    trained = tiny_bundle.untrained()
+    torch.nn.init.constant_(trained.net.last.bias, float("nan"))
+    path = tmp_path / "nan.onnx"
+    path.write_bytes(tiny_bundle.data_of(trained))
+    assert "graph" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "not json",
+        "[]",
+        "null",
+        "17",
+        '"text"',
+        "{}",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"schema": ' + "9" * 5000 + "}",
+        '{"schema": 1, "classes": 5}',
+        '{"schema": 1, "classes": null}',
+        "\\ud800",
+    ],
+    ids=range(14),
+)
+def test_garbage_for_a_description_is_refused(tmp_path: Path, text: str) -> None:
+    refusal(with_text(tmp_path / "garbage.onnx", text))
+
+
+def test_no_description_is_refused(tmp_path: Path) -> None:
+    assert "not one of Laennec's" in refusal(with_text(tmp_path / "bare.onnx", None))
+
+
+def put(*keys: str, value: Any) -> Callable[[Meta], None]:
+    def change(meta: Meta) -> None:
+        inner = meta
+        for key in keys[:-1]:
+            inner = inner[key]
+        inner[keys[-1]] = value
+
+    return change
+
+
+def one_matrix_entry(meta: Meta) -> None:
+    matrix = bundle.decode_matrix(meta["matrices"]["bank"]).copy()
+    matrix[np.unravel_index(matrix.argmax(), matrix.shape)] *= 1 + 1e-12
+    meta["matrices"]["bank"] = bundle.encode_matrix(matrix)
+
+
+ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
+    "later schema": (put("schema", value=2), "has schema 2"),
+    "odd schema": (put("schema", value={"a\nb": ["x" * 9999]}), "has schema"),
+    "other order": (put("classes", value=list(reversed(CLASSES))), "other classes"),
+    "fewer classes": (put("classes", value=list(CLASSES[:4])), "other classes"),
+    "unhashable classes": (put("classes", value=[[1], {}]), "other classes"),
+    "other band": (put("front_end", "low_hz", value=30.0), "digest"),
+    "other floor": (put("front_end", "floor", value=-20.0), "digest"),
+    "other digest": (put("front_end_digest", value="0" * 64), "digest"),
+    "no digest": (put("front_end_digest", value=None), "digest"),
+    "matrix entry": (one_matrix_entry, "digest"),
+    "whole number as fraction": (put("front_end", "hop_samples", value=40.0), "hop_samples"),
+    "text for a number": (put("front_end", "rate_hz", value="2000"), "rate_hz"),
+    "truth for a number": (put("window", "hop_frames", value=True), "hop_frames"),
+    "impossible band": (put("front_end", "high_hz", value=5000.0), "band"),
+    "impossible window": (put("window", "first_frames", value=1000), "first_frames"),
+    "half a frame": (put("window", "window_frames", value=198.5), "window_frames"),
+    "endless window": (put("window", "window_frames", value=10**12), "graph"),
+    "no frames at all": (put("window", "least_frames", value=0), "least_frames"),
+    "no temperature": (put("decide", "temperature", value=0.0), "temperature"),
+    "temperature NaN": (put("decide", "temperature", value=float("nan")), "temperature"),
+    "threshold null": (put("decide", "threshold", value=None), "threshold"),
+    "unknown key": (put("decide", "mystery", value=1), "mystery"),
+    "spec as list": (put("front_end", value=[1, 2]), "description"),
+    "spec as null": (put("window", value=None), "description"),
+    "matrices as text": (put("matrices", value="bank"), "description"),
+    "matrix as text": (put("matrices", "bank", value="zeros"), "description"),
+    "matrix not base64": (put("matrices", "bank", "float64_base64", value="?%"), "description"),
+    "matrix not ASCII": (put("matrices", "bank", "float64_base64", value="é"), "description"),
+    "matrix cut": (put("matrices", "bank", "float64_base64", value="AAAA"), "description"),
+    "matrix misshapen": (put("matrices", "bank", "shape", value=[32, 512]), "description"),
+    "matrix shape huge": (put("matrices", "bank", "shape", value=[10**30]), "description"),
+    "matrix shape text": (put("matrices", "bank", "shape", value="wide"), "description"),
+    "another matrix": (put("matrices", "third", value=bundle.encode_matrix(np.zeros((1, 1)))), "description"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_an_altered_description_is_refused(tmp_path: Path, name: str) -> None:
+    change, says = ALTERED[name]
+    meta = tiny_bundle.default_meta()
+    change(meta)
+    assert says in refusal(with_text(tmp_path / "altered.onnx", json.dumps(meta)))
+
+
+@pytest.mark.parametrize("section", ["front_end", "matrices", "window", "decide"])
+def test_a_description_without_any_one_part_is_refused(tmp_path: Path, section: str) -> None:
+    whole = tiny_bundle.default_meta()
+    for key in [*whole[section], None]:
+        meta = copy.deepcopy(whole)
+        if key is None:
+            del meta[section]
+        else:
+            del meta[section][key]
+        refusal(with_text(tmp_path / "part.onnx", json.dumps(meta)))
+
+
+@pytest.mark.parametrize("key", ["schema", "classes", "id", "front_end_digest"])
+def test_a_description_without_a_needed_key_is_refused(tmp_path: Path, key: str) -> None:
+    meta = tiny_bundle.default_meta()
+    del meta[key]
+    assert key in refusal(with_text(tmp_path / "key.onnx", json.dumps(meta)))
