@@ -91,13 +91,11 @@ def _run_under(session: Session, screen: Screen) -> None:
 
     worker = threading.Thread(target=work, name="listen", daemon=True)
     worker.start()
-    try:
-        while worker.is_alive():
+    while worker.is_alive():
+        # Where the terminal's window was closed, SIGHUP says whether the session is to end; drawing does not.
+        with contextlib.suppress(OSError):
             screen.draw(session.snapshot())
-            worker.join(FRAME_S)
-    except OSError:  # the terminal's window was closed: the log is to be whole all the same
-        session.stop("terminal closed")
-        worker.join()
+        worker.join(FRAME_S)
     if failures:
         raise failures[0]
 

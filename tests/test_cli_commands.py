@@ -187,7 +187,7 @@ def test_loop_goes_on_until_ctrl_c(tmp_path: Path, seconds: float) -> None:
         wait_for_decisions(log, 12 if seconds > 1 else 3, process)
         assert finish(process, signal.SIGINT) == (0, "", "")
     found = lines(log)
-    assert found[-1]["reason"] == "stopped"
+    assert found[-1]["reason"] in {"stopped", "end of input"}, "Ctrl-C may come just after a session's last sample"
     sessions, ends = of_type("session", found), of_type("end", found)
     assert len(sessions) == len(ends) > 1
     assert all(end["ledger"]["captured"] == round(seconds * RATE_HZ) for end in ends[:-1])

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from models.classes import CLASSES
 from models.decide import Decision
+from models.errors import LaennecError
 from stream.monitor.words import headline, kind
 from stream.snapshot import Ledger
 
@@ -20,6 +21,9 @@ class PlainSink:
     """Writes lines of stable wording to a text stream, each flushed at once.
 
     A BrokenPipeError of the stream (`| head`) passes through: the caller knows how to end.
+
+    Raises:
+        LaennecError: the stream can't be written any more (disk full).
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -47,8 +51,13 @@ class PlainSink:
     def _line(self, text: str) -> None:
         encoding = self._stream.encoding or "utf-8"
         # A device's or file's name must not end the session where the terminal can't show it.
-        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise LaennecError(f"standard output: can't be written any more: {error.strerror}") from error
 
 
 def _words(d: Decision) -> str:

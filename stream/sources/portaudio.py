@@ -43,7 +43,7 @@ def load() -> Any:
     """The sounddevice module; loaded here and not on top, since the rest of Laennec works without PortAudio.
 
     Raises:
-        DeviceError: PortAudio is missing.
+        DeviceError: PortAudio is missing or can't start.
     """
     try:
         import sounddevice
@@ -52,6 +52,8 @@ def load() -> Any:
             f"PortAudio is not installed ({error}), so no device can be heard: install it, for instance with "
             "`apt install libportaudio2` (Debian, Ubuntu) or `dnf install portaudio` (Fedora)"
         ) from error
+    except Exception as error:  # PortAudioError, whose class is out of reach while the import fails
+        raise DeviceError(f"PortAudio can't start ({error}): restart the computer's sound system") from error
     return sounddevice
 
 
