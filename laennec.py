@@ -37,7 +37,7 @@ def main() -> None:
             sys.exit(0)  # `| head`: the reader has what it wanted; Typer would call it a failure
         raise
     except OSError as error:
-        _refuse(f"{error.filename or 'standard output'}: {error.strerror}; free some space or use another place", 1)
+        _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}; use another place", 1)
     finally:
         _let_go_of_stdout()
 

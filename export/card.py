@@ -7,6 +7,16 @@ from typing import Any
 from models.classes import WORDS
 from train.report import interval, table
 
+_CAUTIONS = {
+    "pascal_a": "- `extra_heart_sound` comes from one phone app alone (PASCAL set A): the network may know the app as "
+    "much as the sound. The same holds for artifacts of heart recordings; everyday noise stands beside them.",
+    "pascal_b": "- `extrasystole` comes from one stethoscope alone (PASCAL set B).",
+    "circor": "- Most murmurs and normals come from children and young adults, heard with one stethoscope (CirCor).",
+    "any": "- An extrasystole is a matter of rhythm, and this network hears timbre: it rarely finds one.\n"
+    "- Probabilities are calibrated on this mixture of recordings, not on the people you listen to, and for whole "
+    "recordings rather than for the last seconds.",
+}
+
 
 def card(meta: dict[str, Any]) -> str:
     """CARD.md as Markdown text (headings after Mitchell et al. 2019, "Model cards for model reporting")."""
@@ -38,12 +48,14 @@ On the held-out side of its own run (the calibration was fitted on it, so these 
 
 ## What to know before you trust it
 
-- `extra_heart_sound` and `artifact` come almost wholly from one phone app, `extrasystole` wholly from one stethoscope:
-  the network may know the device as much as the sound.
-- An extrasystole is a matter of rhythm, and this network hears timbre: it rarely finds one.
-- Children and young adults make up most of the murmur recordings; one stethoscope model made most of them.
-- Probabilities are calibrated on this mixture of data sets, not on the people you listen to.
+{_cautions(meta["training"])}
 """
+
+
+def _cautions(sides: dict[str, Any]) -> str:
+    """What follows from the sources that were learned from."""
+    sources = {what.partition(" ")[0] for side in sides.values() for what in side["counts"]}
+    return "\n".join(text for source, text in _CAUTIONS.items() if source in sources or source == "any")
 
 
 def _hears(meta: dict[str, Any]) -> str:

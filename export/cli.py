@@ -14,6 +14,7 @@ from models.errors import InputFileError, ModelError, SettingError
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
+    from train.config import Config
 
 app = typer.Typer()
 
@@ -26,9 +27,6 @@ def export(
         list[Path] | None,
         typer.Option("--results", help="A JSON file of `laennec evaluate`, for the card; repeatable."),
     ] = None,
-    audio: Annotated[
-        list[Path] | None, typer.Option("--audio", help="A recording to prove parity on; repeatable.")
-    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Id of the model; else the file's stem.")] = None,
 ) -> None:
     """Write a model bundle, its card and golden vectors, after proving that ONNX Runtime answers as torch does."""
@@ -38,17 +36,17 @@ def export(
         from export import card, golden, onnx, parity
         from models import bundle
     except ModuleNotFoundError as error:
-        raise SettingError(f"exporting needs {error.name}; install with: pip install 'laennec[train]'") from error
+        raise SettingError(f"exporting needs {error.name}; run in the checkout: pip install -e '.[train]'") from error
 
     trained = onnx.load(run)
-    meta = onnx.describe(trained, name or out.stem, [_result(path) for path in results or []])
+    meta = onnx.describe(trained, name or out.stem, [_result(path, trained.config) for path in results or []])
     data = onnx.with_metadata(onnx.graph(trained.net, trained.config.window.window_frames), meta)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         # Written beside its place and moved there only once it is proved: a failed export leaves the old bundle.
         draft = Path(folder) / out.name
         draft.write_bytes(data)
         loaded = bundle.load(draft)
-        worst = parity.check(trained.net, loaded, parity.windows(loaded, audio or []))
+        worst = parity.check(trained.net, loaded, parity.windows(run))
         vectors, text = json.dumps(golden.vectors(trained)), card.card(meta)
         os.replace(draft, out)  # noqa: PTH105 - the atomic one
     out.with_suffix(".golden.json").write_text(vectors + "\n")
@@ -102,10 +100,10 @@ def _short(figure: dict[str, Any]) -> str:
     return scores + (f" ({figure['leaky']})" if figure["leaky"] else "")
 
 
-def _result(path: Path) -> dict[str, Any]:
+def _result(path: Path, config: Config) -> dict[str, Any]:
     from export.onnx import figures
 
     try:
-        return figures(json.loads(path.read_text()))
+        return figures(json.loads(path.read_text()), config)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputFileError(f"{path}: is not a result of `laennec evaluate --json` ({error})") from error

@@ -6,7 +6,8 @@ import io
 import json
 import subprocess
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,14 +17,16 @@ import torch
 from models import bundle
 from models.classes import CLASSES
 from models.decide import DecideSpec
-from models.errors import InputFileError
+from models.errors import InputFileError, SettingError
 from models.nets import POOLING, HeartNet, parameters
 from train import checkpoint, run
 from train.config import Config, from_dict
 from train.filterbank import front_end
 
 _OPSET = 17
-_LICENCE = "MIT; trained on PASCAL (CC0), CirCor DigiScope (ODC-By 1.0) and ESC-10 (CC BY 3.0) recordings"
+_LICENCE = "MIT"
+#: Terms of the data sets, by the beginning of a source's name; of other recordings only their owner knows.
+_TERMS = {"pascal": "PASCAL (CC0)", "circor": "CirCor DigiScope (ODC-By 1.0)", "noise": "noise (ESC-10 is CC BY 3.0)"}
 _INTENDED_USE = "research and education; not a medical device, and no result of it is a diagnosis"
 
 
@@ -93,6 +96,7 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
     sides = trained.notes["splits"]
     return {
         "schema": bundle.SCHEMA,
+        "version": version("laennec"),
         "id": name,
         "kind": "window",
         "classes": list(CLASSES),
@@ -107,7 +111,7 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
         "held_out": trained.notes["metrics"],
         "figures": results,
         "commit": _commit(),
-        "licence": _LICENCE,
+        "licence": _licence(sides),
         "intended_use": _INTENDED_USE,
     }
 
@@ -120,14 +124,22 @@ def with_metadata(model: onnx.ModelProto, meta: dict[str, Any]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def figures(result: dict[str, Any]) -> dict[str, Any]:
+def figures(result: dict[str, Any], config: Config) -> dict[str, Any]:
     """What a bundle keeps of a result that `laennec evaluate --json` wrote.
 
     Raises:
         KeyError, TypeError: not such a result.
+        SettingError: a result of other settings than the run's; the seed may differ.
     """
+    if replace(from_dict(result["config"]), seed=config.seed) != config:
+        raise SettingError(f"the result of {result['protocol']} was made with other settings than this run")
     kept = ("protocol", "says", "leaky", "n", "accuracy", "balanced_accuracy", "macro_f1", "auroc")
     return {key: result[key] for key in kept}
+
+
+def _licence(sides: dict[str, Any]) -> str:
+    sources = {what.partition("_")[0].partition(" ")[0] for side in sides.values() for what in side["counts"]}
+    return f"{_LICENCE}; learned from {', '.join(_TERMS.get(s, f'{s} recordings') for s in sorted(sources))}"
 
 
 def _first_line(error: Exception) -> str:

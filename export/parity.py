@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from models.bundle import Bundle
-from models.errors import ModelError
+from models.errors import InputFileError, ModelError
 from models.nets import POOLING, HeartNet
-from models.windows import recording_ends
-from train.audio import load
+from models.windows import pad
 
 Array = np.ndarray
 
@@ -34,7 +35,7 @@ def check(net: HeartNet, bundle: Bundle, windows: Sequence[Array]) -> float:
     Raises:
         ModelError: the difference is above `TOLERANCE`.
     """
-    batches = [*_random_batches(bundle), *([_batch(windows)] if windows else [])]
+    batches = [*_random_batches(bundle), *([pad(windows)] if windows else [])]
     # numpy's max passes a NaN on, where Python's would lose it.
     worst = float(np.max([_difference(net, bundle, features, frames) for features, frames in batches]))
     if not worst <= TOLERANCE:
@@ -42,17 +43,19 @@ def check(net: HeartNet, bundle: Bundle, windows: Sequence[Array]) -> float:
     return worst
 
 
-def windows(bundle: Bundle, recordings: Sequence[Path]) -> list[Array]:
-    """Features (frames, features) of the windows that speak for some recordings; none of one that is too short.
+def windows(run: Path) -> list[Array]:
+    """Features (frames, features) of real windows of recordings that the run held out.
 
     Raises:
-        InputFileError: a recording can't be read.
+        InputFileError: the run left none.
     """
-    found = []
-    for path in recordings:
-        heard = bundle.front_end.extract(load(path, bundle.front_end.spec.rate_hz))
-        ends = recording_ends(bundle.window, len(heard))
-        found += [heard[max(0, end - bundle.window.window_frames) : end] for end in ends]
+    path = run / "windows.safetensors"
+    try:
+        found = list(load_file(path).values())
+    except (OSError, SafetensorError) as error:
+        raise InputFileError(f"{path}: no real windows to prove the export on; train again") from error
+    if not found:
+        raise InputFileError(f"{path}: holds no window; train on more data")
     return found
 
 
@@ -70,11 +73,3 @@ def _random_batches(bundle: Bundle) -> Iterator[tuple[Array, Array]]:
         time = max(POOLING, asked)
         features = rng.normal(-8, 3, (size, time, bundle.front_end.spec.features)).astype(np.float32)
         yield features, rng.integers(POOLING, time + 1, size)
-
-
-def _batch(windows: Sequence[Array]) -> tuple[Array, Array]:
-    frames = np.array([len(w) for w in windows], dtype=np.int64)
-    features = np.zeros((len(windows), int(frames.max()), windows[0].shape[1]), dtype=np.float32)
-    for row, window in enumerate(windows):
-        features[row, : len(window)] = window
-    return features, frames

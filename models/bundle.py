@@ -6,7 +6,6 @@ Needs neither torch nor the onnx package. A bundle that does not verify is refus
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import stat
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from models.classes import CLASSES
 from models.decide import DecideSpec
@@ -110,10 +108,7 @@ def decode_matrix(value: dict[str, Any]) -> Array:
     Raises:
         ValueError, KeyError, TypeError: not such a value.
     """
-    try:
-        data = base64.b64decode(value["float64_base64"], validate=True)
-    except binascii.Error as error:
-        raise ValueError(str(error)) from error
+    data = base64.b64decode(value["float64_base64"], validate=True)
     return np.frombuffer(data, dtype="<f8").reshape(value["shape"])
 
 
@@ -145,6 +140,8 @@ def _read(path: Path) -> bytes:
 
 
 def _session(path: Path, data: bytes) -> Any:
+    import onnxruntime  # here, so that `--help` need not wait for it
+
     options = onnxruntime.SessionOptions()
     # The defaults keep a thread spinning: half a core for an idle stream.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

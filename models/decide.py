@@ -18,7 +18,10 @@ STATUSES: tuple[str, ...] = ("listening", "ok", "uncertain", "poor_signal", "gap
 
 @dataclass(frozen=True)
 class DecideSpec:
-    """How logits become a decision. Part of the bundle; values come from held-out recordings, never from test folds.
+    """How logits become a decision. Part of the bundle.
+
+    Temperature and threshold are fitted on whole held-out recordings, never on test folds; for the rolling answer,
+    which hears less, they are only about right. The others are set by hand.
 
     Attributes:
         temperature: logits are divided by it (Guo et al. 2017, "On calibration of modern neural networks").
@@ -126,11 +129,6 @@ def whole(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
     return calibrate(spec, np.asarray(logits, dtype=np.float64).mean(axis=0))
 
 
-def label_of(index: int | None) -> str | None:
-    """The class at an index of `CLASSES`, or None for an abstention."""
-    return None if index is None else CLASSES[index]
-
-
 def decision(
     spec: DecideSpec, window: Window, logits: Logits, quality: Quality, state: DecideState
 ) -> tuple[Decision, DecideState]:
@@ -152,7 +150,7 @@ def decision(
     made = Decision(
         t_s=window.t_s,
         window_s=window.window_s,
-        label=label_of(answer) if status == "ok" else None,
+        label=CLASSES[answer] if status == "ok" and answer is not None else None,
         status=status,
         probabilities=tuple(float(p) for p in probabilities),
         quality=quality.value,

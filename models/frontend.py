@@ -113,6 +113,7 @@ class FrontEnd:
         self._bins = slice(int(used[0]), int(used[-1]) + 1)
         self._bank = np.ascontiguousarray(matrices.bank[:, self._bins].T)
         self._window = np.hamming(spec.frame_samples)
+        self._back = np.linalg.pinv(matrices.cepstral).T if spec.cepstra else None
 
     @property
     def digest(self) -> str:
@@ -153,7 +154,7 @@ class FrontEnd:
 
     def log_energies(self, features: Array) -> Array:
         """Log mel energies (k, bands) of features (k, spec.features); of cepstra the smooth ones they stand for."""
-        return features @ np.linalg.pinv(self.matrices.cepstral).T if self.spec.cepstra else features
+        return features if self._back is None else features @ self._back
 
     def _features(self, waiting: Array, count: int) -> Array:
         if not count:

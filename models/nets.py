@@ -30,7 +30,7 @@ class NetSpec:
     channels: int = 48
     hidden: int = 48
     dropout: float = 0.4
-    range_nepers: float = 9.0
+    range_nepers: float = 12.0
 
 
 class HeartNet(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +51,15 @@ def recording_ends(spec: WindowSpec, frames: int) -> list[int]:
         return []
     due = [n for n in range(spec.first_frames, frames, spec.hop_frames) if n >= spec.window_frames]
     return [*due, frames]
+
+
+def pad(windows: Sequence[Array]) -> tuple[Array, Array]:
+    """Windows (frames, features) of any lengths as one batch: (n, longest, features) float32 and frames (n,) int64."""
+    frames = np.array([len(w) for w in windows], dtype=np.int64)
+    padded = np.zeros((len(windows), int(frames.max()), windows[0].shape[1]), dtype=np.float32)
+    for row, window in enumerate(windows):
+        padded[row, : len(window)] = window
+    return padded, frames
 
 
 class WindowState(NamedTuple):

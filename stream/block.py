@@ -16,7 +16,7 @@ class Block:
     """Contiguous mono audio.
 
     Attributes:
-        samples: (n,) float32 in [-1, 1], n >= 0.
+        samples: (n,) float32, full scale 1 (float recordings may go beyond), n >= 0.
         start: absolute index of the first sample since the stream began, lost samples included; the only clock.
         rate_hz: sample rate of this block.
         lost: samples lost immediately before `start`; 0 where this block follows the last one without a gap.

@@ -195,7 +195,7 @@ def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: Ou
     session: Session | None = None
     try:
         with (
-            options.log_stream(output.log) as log,
+            options.log_file(output.log) as log,
             display.opened(screen_wanted) as screen,
             display.stopping() as stopper,
         ):
@@ -210,10 +210,10 @@ def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: Ou
             display.summary(session)
 
 
-def _session(source: Source, bundle: Bundle, output: Output, log: TextIO | None, screen: bool) -> Session:
+def _session(source: Source, bundle: Bundle, output: Output, log: Callable[[], TextIO | None], screen: bool) -> Session:
     try:
         recorder = Recorder(output.record, source.rate_hz) if output.record else None
-        sinks = options.sinks(output, log, bundle, source, screen)
+        sinks = options.sinks(output, log(), bundle, source, screen)
     except (LaennecError, OSError):
         source.close()
         raise

@@ -16,6 +16,7 @@ from stream.session import Session
 from stream.sinks.plain import PlainSink
 
 FRAME_S = 0.12
+_LAST_WAIT_S = 5.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -91,11 +92,17 @@ def _run_under(session: Session, screen: Screen) -> None:
 
     worker = threading.Thread(target=work, name="listen", daemon=True)
     worker.start()
-    while worker.is_alive():
-        # Where the terminal's window was closed, SIGHUP says whether the session is to end; drawing does not.
-        with contextlib.suppress(OSError):
-            screen.draw(session.snapshot())
-        worker.join(FRAME_S)
+    try:
+        while worker.is_alive():
+            # Where the terminal's window was closed, SIGHUP says whether the session is to end; drawing does not.
+            with contextlib.suppress(OSError):
+                screen.draw(session.snapshot())
+            worker.join(FRAME_S)
+    finally:
+        # Whatever went wrong with drawing, the log is ended and the device let go.
+        if worker.is_alive():
+            session.stop("the screen failed")
+            worker.join(_LAST_WAIT_S)
     if failures:
         raise failures[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -45,22 +45,25 @@ class Output:
 
 
 @contextlib.contextmanager
-def log_stream(path: Path | None) -> Iterator[TextIO | None]:
-    """The log's file, if asked for.
+def log_file(path: Path | None) -> Iterator[Callable[[], TextIO | None]]:
+    """Opens the log when it is first asked for: a session that is refused leaves an older log as it was.
 
-    Raises:
-        SettingError: it can't be written.
+    What it gives raises SettingError where the log can't be written, and is None where none is wanted.
     """
-    if path is None:
-        yield None
-        return
-    stream = open_log(path)
+    streams: list[TextIO] = []
+
+    def stream() -> TextIO | None:
+        if path and not streams:
+            streams.append(open_log(path))
+        return streams[0] if streams else None
+
     try:
         yield stream
     finally:
-        # What could not be written is tried once more here; it was told already.
-        with contextlib.suppress(OSError):
-            stream.close()
+        for opened in streams:
+            # What could not be written is tried once more here; it was told already.
+            with contextlib.suppress(OSError):
+                opened.close()
 
 
 def sinks(output: Output, log: TextIO | None, bundle: Bundle, source: Source, screen: bool) -> list[Sink]:

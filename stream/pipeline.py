@@ -72,7 +72,7 @@ class Pipeline:
             if usable:
                 events += self._hear(samples)
             else:
-                self._lose(len(samples), "the device gave values that are no numbers")
+                self._lose(len(samples), "values that are no audio")
         return events
 
     def flush(self) -> list[Event]:

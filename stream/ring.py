@@ -9,7 +9,7 @@ import numpy as np
 from stream.block import Samples
 
 
-class Stretch(NamedTuple):
+class Reading(NamedTuple):
     """What one read returns.
 
     Attributes:
@@ -69,7 +69,7 @@ class Ring:
             self._store[: len(kept) - before_wrap] = kept[before_wrap:]
         self._written = end
 
-    def read(self, max_samples: int) -> Stretch:
+    def read(self, max_samples: int) -> Reading:
         """Copy out the oldest unread samples; for the reader alone. Never waits.
 
         Args:
@@ -80,9 +80,9 @@ class Ring:
         torn = max(0, self._oldest_intact() - begin)
         intact, start = copy[torn:], begin + torn
         if len(intact) == 0:
-            return Stretch(intact, self._next, 0)
+            return Reading(intact, self._next, 0)
         lost, self._next = start - self._next, start + len(intact)
-        return Stretch(intact, start, lost)
+        return Reading(intact, start, lost)
 
     def _oldest_intact(self) -> int:
         """Index of the oldest sample that no write, finished or under way, has touched."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from models.bundle import Bundle
 from models.decide import Decision
 from models.errors import LaennecError
-from stream.block import Source
+from stream.block import Block, Source
 from stream.pipeline import Event, Gap, Pipeline
 from stream.sinks.recorder import Recorder
 from stream.snapshot import Ledger, Snapshot
@@ -71,8 +71,7 @@ class Session:
         reason = "broken off"
         try:
             for block in self._source.blocks():
-                if self._recorder:
-                    self._recorder.block(block)
+                self._record(block)
                 self._tell(self._pipeline.process(block))
                 after_block()
             reason = "end of input"
@@ -83,6 +82,14 @@ class Session:
             self._finish(self._stop_reason or reason)
         if self._failure:
             raise self._failure
+
+    def _record(self, block: Block) -> None:
+        """Keep a block; where that fails the session ends, but what was heard is still decided and counted."""
+        try:
+            if self._recorder and not self._failure:
+                self._recorder.block(block)
+        except LaennecError as error:
+            self._fail(error)
 
     def _fail(self, error: LaennecError) -> None:
         """Remember the first failure, and end: those sinks that still work are to get everything."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from models.decide import Decision
 from stream.block import Samples
 
@@ -79,8 +77,3 @@ class Snapshot:
     recording: str = ""
     synthetic: bool = False
     ended: str = ""
-
-
-def silent_trace() -> Samples:
-    """The trace before anything was heard."""
-    return np.zeros(0, dtype=np.float32)

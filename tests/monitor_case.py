@@ -9,7 +9,7 @@ import numpy as np
 from models.classes import CLASSES
 from models.decide import Decision
 from stream.block import Samples
-from stream.snapshot import Ledger, Level, Snapshot, silent_trace
+from stream.snapshot import Ledger, Level, Snapshot
 
 TRACE_RATE_HZ = 500
 NAN = float("nan")
@@ -78,7 +78,7 @@ def murmur() -> Snapshot:
 
 def start() -> Snapshot:
     """Before the first sample."""
-    return Snapshot("microphone", "laennec-1", (25.0, 400.0), 48_000, silent_trace(), TRACE_RATE_HZ, 0.0)
+    return Snapshot("microphone", "laennec-1", (25.0, 400.0), 48_000, np.zeros(0, dtype=np.float32), TRACE_RATE_HZ, 0.0)
 
 
 def unknowns() -> Snapshot:

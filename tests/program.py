@@ -31,7 +31,9 @@ def surroundings(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
-def run(*arguments: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, cwd: Path | None = None, timeout_s: float = 60, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run the program to its end."""
     command = [*LAENNEC, *map(str, arguments)]
     return subprocess.run(
@@ -41,7 +43,7 @@ def run(*arguments: object, cwd: Path | None = None, **env: str) -> subprocess.C
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout_s,
         check=False,
     )
 

@@ -14,9 +14,11 @@ Array = np.ndarray
 
 
 def nuisance(recording: Recording) -> Array:
-    """Duration, rate, level, peak, DC and clipping (6,) of a recording: nothing of it is heart sound."""
+    """Duration, rate, level, peak, DC and clipping (6,) of what is used of a recording; nothing of its sound."""
     samples, rate_hz = soundfile.read(recording.path, dtype="float32", always_2d=True)
     x = samples[:, 0]
+    if recording.heard_s is not None:
+        x = x[: round(recording.heard_s * rate_hz)]
     rms = float(np.sqrt(np.mean(x**2)) + 1e-9)
     return np.array(
         [

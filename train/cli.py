@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,10 +40,9 @@ def train(
     from train.config import load
 
     settings = load(config)
-    # Folders are checked before the run's own is made: a mistyped path leaves nothing behind.
-    recordings = _read(data, every_site=False)
+    # The run's folder is made last: a mistyped path or a damaged recording leaves nothing behind.
+    table = _features(settings, _read(data, every_site=False))
     run.prepare(out, settings, resume)
-    table = _features(settings, recordings)
     with _stopping() as stopped, _fit_bar(settings.fit.steps) as step:
         run.train(out, settings, table, step, stopped)
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
@@ -56,7 +56,8 @@ def evaluate(
     config: ConfigOption = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Folds trained at a time.")] = 1,
     work: Annotated[
-        Path | None, typer.Option("--work", help="Folder of the folds' checkpoints; finished folds are kept.")
+        Path | None,
+        typer.Option("--work", help="Keep the folds' checkpoints here, and continue from those that lie here."),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
 ) -> None:
@@ -76,8 +77,8 @@ def evaluate(
     if not any(entry.startswith(f"{chosen.tested}=") for entry in data):
         raise SettingError(f"{protocol} tests {chosen.tested} recordings; give --data {chosen.tested}=DIR")
     table = _features(settings, _read(data, every_site=chosen.per_patient))
-    folder = work or Path("runs") / "evaluate" / protocol
-    with _bar() as bar:
+    with tempfile.TemporaryDirectory() as passing, _bar() as bar:
+        folder = work or Path(passing)
         task = bar.add_task("folds", total=chosen.seeds * (1 if protocol == "seed-split" else 5))
         answers = evaluation.answer(chosen, settings, table, folder, jobs, lambda: bar.advance(task))
     result = evaluation.score(chosen, table, answers)
@@ -166,4 +167,4 @@ def _need_training_packages() -> None:
         if not importlib.util.find_spec(name)
     ]
     if missing:
-        raise SettingError(f"training needs {', '.join(missing)}; install with: pip install 'laennec[train]'")
+        raise SettingError(f"training needs {', '.join(missing)}; run in the checkout: pip install -e '.[train]'")

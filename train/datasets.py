@@ -20,6 +20,9 @@ _EVERY_CLASS = (True,) * len(CLASSES)
 #: CirCor was annotated for murmurs; a premature beat in it would have gone unremarked.
 _CIRCOR_SPEAKS_OF = tuple(name != "extrasystole" for name in CLASSES)
 
+#: Copies of the set go about in which recordings without a murmur are cut at 16 s: "longer" would mean "murmur".
+_CIRCOR_HEARD_S = 16.0
+
 #: FOLD-CLIP-TAKE of ESC-10, FOLD-CLIP-TAKE-CLASS of ESC-50. Takes are cut from one clip and may overlap (Piczak 2015).
 _ESC_FILE = re.compile(r"\d-(?P<clip>\d+)-[A-Z](-\d+)?")
 
@@ -46,6 +49,7 @@ class Recording:
         location: auscultation site, where known (CirCor: AV, PV, TV, MV, Phc).
         patient: the person, for patient-level protocols (CirCor), else "".
         patient_label: the person's class in the campaign of this recording (CirCor: murmur or normal), else "".
+        heard_s: only so much of it is used, where the length gives the label away; None for all.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class Recording:
     location: str = ""
     patient: str = ""
     patient_label: str = ""
+    heard_s: float | None = None
 
 
 def read(kind: str, folder: Path) -> list[Recording]:
@@ -162,6 +167,7 @@ def _of_take(take: circor.Take) -> Recording:
         location=take.location,
         patient=take.person,
         patient_label="normal" if take.label == circor.ABSENT else "murmur",
+        heard_s=_CIRCOR_HEARD_S,
     )
 
 

@@ -79,7 +79,7 @@ def score(protocol: Protocol, table: Table, answers: Answers) -> dict[str, Any]:
     groups = [r.group for r in recordings]
     result: dict[str, Any] = {"protocol": protocol.name, "says": protocol.says, "leaky": protocol.leaky}
     if protocol.per_patient:
-        return result | _patients(recordings, probabilities)
+        return result | _patients(recordings, probabilities, _patient_folds(recordings, answers))
     result |= scores.classification(truth, probabilities.argmax(axis=2), groups)
     result["auroc"] = _areas(recordings, truth, probabilities)
     result["calibration_error"] = _cross_fitted_error(protocol, answers, truth)
@@ -92,7 +92,7 @@ def score(protocol: Protocol, table: Table, answers: Answers) -> dict[str, Any]:
     return result
 
 
-def _patients(recordings: Sequence[Recording], probabilities: Array) -> dict[str, Any]:
+def _patients(recordings: Sequence[Recording], probabilities: Array, folds: list[Fold]) -> dict[str, Any]:
     """One answer a patient: probabilities averaged over all of the patient's recordings."""
     patients = sorted({r.patient for r in recordings})
     rows = [[i for i, r in enumerate(recordings) if r.patient == p] for p in patients]
@@ -101,10 +101,23 @@ def _patients(recordings: Sequence[Recording], probabilities: Array) -> dict[str
     truth = np.where(murmur, _MURMUR, _NORMAL)
     result = scores.classification(truth, pooled.argmax(axis=2), patients)
     result["auroc"] = {"murmur present vs absent": scores.auroc(murmur, pooled[..., _MURMUR], patients)}
-    # The recording's own circumstances say nothing here: one device, one length. The majority is the bar.
-    majority = np.full((1, len(truth)), _NORMAL)
-    result["baselines"] = {"majority": scores.classification(truth, majority, patients)}
+    features = np.array([baselines.nuisance(r) for r in recordings])
+    pooled_features = np.array([features[own].mean(axis=0) for own in rows])
+    result["baselines"] = {
+        "majority": scores.classification(truth, baselines.majority_answers(truth, folds)[None], patients),
+        "nuisance only": scores.classification(
+            truth, baselines.nuisance_answers(pooled_features, truth, folds, 0)[None], patients
+        ),
+    }
     return result
+
+
+def _patient_folds(recordings: Sequence[Recording], answers: Answers) -> list[Fold]:
+    """The folds as indices into the sorted patients."""
+    patients = sorted({r.patient for r in recordings})
+    patient_of = {int(i): patients.index(r.patient) for i, r in zip(answers.tested, recordings, strict=True)}
+    tested = [np.unique([patient_of[int(i)] for i in test]) for _, test in answers.folds[0]]
+    return [(np.setdiff1d(np.arange(len(patients)), test), test) for test in tested]
 
 
 def _areas(recordings: Sequence[Recording], truth: Array, probabilities: Array) -> dict[str, scores.Score]:

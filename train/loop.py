@@ -18,7 +18,6 @@ from train import checkpoint as ckpt
 from train.config import Config, from_dict, to_dict
 from train.predict import recording_loss
 from train.sampling import Batch, Sampler
-from train.splits import split_hash
 from train.table import Table
 
 Report = Callable[[int, float], None]
@@ -51,7 +50,7 @@ class Fit:
         self.history: list[dict[str, float]] = []
         self._table = table
         self._watched = list(watched)
-        self._learned = split_hash(f"{table.recordings[i].source}/{table.recordings[i].name}" for i in indices)
+        self._learned = table.fingerprint(indices)
         self._sampler = Sampler(config, table, indices)
         self._rng = np.random.default_rng(seed)
         self._net = HeartNet(config.net)

@@ -9,7 +9,7 @@ import torch
 
 from models.classes import CLASSES
 from models.nets import HeartNet
-from models.windows import WindowSpec, recording_ends
+from models.windows import WindowSpec, pad, recording_ends
 from train.table import Table
 
 Array = np.ndarray
@@ -34,10 +34,7 @@ def recording_logits(net: HeartNet, spec: WindowSpec, table: Table, indices: Seq
 
 def window_logits(net: HeartNet, windows: Sequence[Array]) -> Array:
     """Logits (n, 5) float64 of windows (frames, features) of any lengths."""
-    frames = np.array([len(w) for w in windows], dtype=np.int64)
-    padded = np.zeros((len(windows), int(frames.max()), windows[0].shape[1]), dtype=np.float32)
-    for row, window in enumerate(windows):
-        padded[row, : len(window)] = window
+    padded, frames = pad(windows)
     with torch.no_grad():
         logits = net(torch.from_numpy(padded), torch.from_numpy(frames))
     return np.asarray(logits.numpy().astype(np.float64))

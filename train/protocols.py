@@ -65,8 +65,8 @@ PROTOCOLS = {
             1,
             True,
             "",
-            "5 folds by person; a patient's answer is the mean of the probabilities over all sites; "
-            "murmur present or absent, patients marked unknown are left out",
+            "5 folds by person; a patient's answer is the mean of the probabilities over all sites; the first 16 s "
+            "of each recording; murmur present or absent, patients marked unknown are left out",
         ),
     )
 }

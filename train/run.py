@@ -5,6 +5,7 @@ The folder RUN holds, in the order written:
     config.json           the configuration, complete
     splits.json           names on each side, their counts, number of groups and hash
     held-out.safetensors  the network that did not learn from the held-out recordings
+    windows.safetensors   features of some of them, on which `export` proves that ONNX Runtime answers as torch does
     predictions.csv       its answer for each held-out recording
     metrics.json          their scores with intervals, the fitted calibration
     learning.png, confusion.png, report.md
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from models.classes import CLASSES
 from models.decide import DecideSpec, calibrate
@@ -35,6 +37,7 @@ from train.splits import hold_out, split_hash
 from train.table import Table
 
 Array = np.ndarray
+_PROOFS = 48
 
 
 def prepare(run: Path, config: Config, resume: bool) -> None:
@@ -86,15 +89,17 @@ def train(
     usable = learnable(table.recordings, np.arange(len(table)))
     kept, held = hold_out([table.recordings[i] for i in usable], config.answer.hold_out, config.seed)
     kept, held = usable[kept], usable[held]
-    _write_json(run / "splits.json", _splits(table, kept, held))
     inner = Fit(config, table, list(kept), config.seed, list(held))
     net = inner.run(run / "held-out.safetensors", lambda n, loss: step("with recordings held out", n, loss), stop)
+    splits = _splits(table, kept, held)
+    _write_json(run / "splits.json", splits)
+    _write_windows(run / "windows.safetensors", config, table, held)
     logits = recording_logits(net, config.window, table, list(held))
     decide = calibration.fit(config.answer, logits, table.labels[held])
     metrics = _metrics(table, held, logits, decide)
     _write_json(run / "metrics.json", metrics)
     _write_predictions(run / "predictions.csv", table, held, calibrate(decide, logits))
-    report.write(run, metrics, inner.history, json.loads((run / "splits.json").read_text()))
+    report.write(run, metrics, inner.history, splits)
     Fit(config, table, list(usable), config.seed).run(
         run / "model.safetensors", lambda n, loss: step("on everything", n, loss), stop
     )
@@ -165,6 +170,12 @@ def _write_predictions(path: Path, table: Table, held: Array, probabilities: Arr
         for i, p in zip(held, probabilities, strict=True):
             r = table.recordings[i]
             rows.writerow([r.source, r.name, r.group, r.label, CLASSES[p.argmax()], *(f"{x:.4f}" for x in p)])
+
+
+def _write_windows(path: Path, config: Config, table: Table, held: Array) -> None:
+    """Features of some held-out recordings' last windows, of several lengths: `export` proves itself on them."""
+    some = [int(i) for i in held[:: max(1, len(held) // _PROOFS)] if table.frames(i) >= config.window.least_frames]
+    save_file({str(i): table.features(i)[-config.window.window_frames :].copy() for i in some}, path)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -42,10 +42,11 @@ class Sampler:
 
     def _cell_weights(self, keys: list[tuple[str, int]]) -> Array:
         spec = self._config.sampling
-        weights = np.array([len(cell) ** spec.class_power for cell in self._cells])
+        factors = [spec.class_factors.get(CLASSES[label], 1.0) for _, label in keys]
+        weights = np.array([len(cell) ** spec.class_power for cell in self._cells]) * factors
         for source in {key[0] for key in keys}:
             own = np.array([key[0] == source for key in keys])
-            weights[own] *= spec.shares.get(source, spec.other) / weights[own].sum()
+            weights[own] *= spec.shares.get(source, spec.other) / max(weights[own].sum(), 1e-12)
         if not weights.sum() > 0:
             raise SettingError("nothing to learn from: every recording is too short, or its source's share is 0")
         return np.asarray(weights / weights.sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from models.classes import CLASSES
 from models.frontend import FrontEnd
 from train.audio import load
 from train.datasets import Recording
+from train.splits import split_hash
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Table:
         """Frames of one recording."""
         return int(self.offsets[index + 1] - self.offsets[index])
 
+    def fingerprint(self, indices: Sequence[int]) -> str:
+        """A hash of what some recordings are called and of every feature of theirs."""
+        return split_hash(
+            f"{self.recordings[i].source}/{self.recordings[i].name} {blake2b(self.features(i).tobytes()).hexdigest()}"
+            for i in indices
+        )
+
     @property
     def labels(self) -> np.ndarray:
         """(recordings,) int64, index of each label in `CLASSES`."""
@@ -58,7 +67,10 @@ def build(front_end: FrontEnd, recordings: Sequence[Recording], tick: Callable[[
     """
     parts = []
     for recording in recordings:
-        parts.append(front_end.extract(load(recording.path, front_end.spec.rate_hz)).astype(np.float32))
+        samples = load(recording.path, front_end.spec.rate_hz)
+        if recording.heard_s is not None:
+            samples = samples[: round(recording.heard_s * front_end.spec.rate_hz)]
+        parts.append(front_end.extract(samples).astype(np.float32))
         tick()
     offsets = np.cumsum([0, *(len(p) for p in parts)])
     values = np.concatenate(parts) if parts else np.zeros((0, front_end.spec.features), dtype=np.float32)

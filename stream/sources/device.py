@@ -13,12 +13,12 @@ from typing import Any, Self
 
 from models.errors import DeviceError, SettingError
 from stream.block import Block
+from stream.resample import RATES_HZ
 from stream.ring import Ring
 from stream.sources import portaudio
 from stream.sources.frame_clock import FrameClock
 from stream.sources.portaudio import DeviceInfo
 
-RATES_HZ = (2_000, 192_000)
 MOST_CHANNELS = 32  # more are opened only when asked for: plug-ins claim up to 128 that are not there
 POLL_S = 0.01
 BLOCK_S = 0.1  # longest block handed on

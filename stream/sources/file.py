@@ -165,7 +165,8 @@ def _no_sound(path: Path) -> InputFileError:
 def _check_length(path: Path) -> None:
     """Refuse a WAV or AIFF that was cut short: libsndfile would silently read what is there.
 
-    Programs that stream to a pipe write a size of 0 or of all ones; then the file's own length counts.
+    Programs that stream to a pipe write a size of 0 or of all ones; then the file's own length counts. Some write the
+    file's length where the length without the first 8 bytes belongs.
     """
     with path.open("rb") as file:
         head = file.read(8)
@@ -173,5 +174,5 @@ def _check_length(path: Path) -> None:
     if head[:4] not in {b"RIFF", b"FORM"}:
         return
     promised = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
-    if promised not in (8, 2**32 + 7) and size < promised - 1:
+    if promised not in (8, 2**32 + 7) and size < promised - 8:
         raise InputFileError(f"{path}: is cut short: {size} of {promised} bytes are there; copy it again")

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from models.errors import DeviceError
@@ -65,20 +64,17 @@ def skip_at_exit() -> None:
 
 
 @contextmanager
-def quiet_stderr(log: Path | None = None) -> Iterator[None]:
-    """Send file descriptor 2 to a log, or nowhere: ALSA and PortAudio write to it from C, across a live screen.
+def quiet_stderr() -> Iterator[None]:
+    """Drop what is written to file descriptor 2: ALSA and PortAudio write to it from C, across a live screen.
 
     It holds for the whole process, Python's own sys.stderr included.
-
-    Args:
-        log: file to append to; None drops what is written.
     """
     try:
         saved = os.dup(2)
     except OSError:  # standard error is closed already
         yield
         return
-    target = os.open(log or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    target = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(target, 2)
         yield
