@@ -34,11 +34,11 @@ results: $(VENV)/.test
 	for protocol in $(PROTOCOLS); do \
 	  $(BIN)/laennec evaluate --protocol $$protocol $(ALL) --jobs $(JOBS) --json $(RESULTS)/$$protocol.json || exit; done
 
+# An interrupted training goes on with `make model RESUME=--resume`.
 model: $(VENV)/.test
-	$(BIN)/laennec train $(ALL) --out runs/model $$([ -e runs/model/config.json ] && echo --resume)
+	$(BIN)/laennec train $(ALL) --out runs/model $(RESUME)
 	$(BIN)/laennec export runs/model --out models/bundles/laennec.onnx --name laennec-1 \
-	  $(foreach p,$(PROTOCOLS),--results $(RESULTS)/$(p).json) \
-	  $(foreach f,$(wordlist 1,40,$(sort $(wildcard $(DATA)/pascal/set_b/*_A*.wav))),--audio $(f))
+	  $(foreach p,$(PROTOCOLS),--results $(RESULTS)/$(p).json)
 
 figures: $(VENV)/.test
 	$(BIN)/python docs/figures.py

@@ -19,13 +19,15 @@ from train.filterbank import front_end
 from train.predict import window_logits
 
 Array = np.ndarray
-_SECONDS = 6.5
+#: Beyond the first full window: some decisions on full ones, and a last one between two hops.
+_LONGER_S = 2.5
 
 
 def vectors(trained: Trained) -> dict[str, Any]:
     """Sounds and decisions, ready for JSON: rate_hz, and per case int16 samples and the decisions on them."""
     features = front_end(trained.config.front_end)
     rate_hz = features.spec.rate_hz
+    length_samples = features.spec.span_samples(trained.config.window.window_frames) + round(_LONGER_S * rate_hz)
     return {
         "rate_hz": rate_hz,
         "cases": [
@@ -34,15 +36,15 @@ def vectors(trained: Trained) -> dict[str, Any]:
                 "int16_base64": base64.b64encode(samples.astype("<i2").tobytes()).decode("ascii"),
                 "decisions": _decisions(trained, features, samples.astype(np.float32) / 32768),
             }
-            for name, samples in _sounds(rate_hz).items()
+            for name, samples in _sounds(rate_hz, length_samples).items()
         ],
     }
 
 
-def _sounds(rate_hz: int) -> dict[str, Array]:
+def _sounds(rate_hz: int, length_samples: int) -> dict[str, Array]:
     """Three cases (n,) of int16 values: two thumps a cycle, the same with noise between them, noise alone."""
     rng = np.random.default_rng(0)
-    t = np.arange(round(_SECONDS * rate_hz)) / rate_hz
+    t = np.arange(length_samples) / rate_hz
     hiss = rng.normal(0, 1, len(t))
     thumps = _thump(t % 0.8, 50.0) + 0.7 * _thump((t - 0.32) % 0.8, 70.0)
     between = ((t % 0.8) > 0.1) & ((t % 0.8) < 0.3)

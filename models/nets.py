@@ -37,8 +37,8 @@ class HeartNet(nn.Module):
     """Logits of the five classes from a window of features.
 
     Each band's mean over the window is removed inside the network, which removes the recording device's frequency
-    response; one scalar deviation scales the rest. Frames beyond a window's length are masked at every layer, so a
-    padded window gives the same logits as the window alone.
+    response (as far as the range's limit leaves it); one scalar deviation scales the rest. Frames beyond a window's
+    length are masked at every layer, so a padded window gives the same logits as the window alone.
 
     Shape:
         features: (batch, time, features) float32, time >= POOLING, zero-padded at the end.

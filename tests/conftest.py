@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA_SETS = ("pascal", "circor", "esc10")
 
 
 def skip_or_fail(reason: str) -> None:
@@ -21,6 +22,9 @@ def skip_or_fail(reason: str) -> None:
 def shared_data() -> Path:
     """Folder of the real recordings: $LAENNEC_DATA, or ../shared/data beside the checkout."""
     folder = Path(os.environ.get("LAENNEC_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "pascal").is_dir():
-        skip_or_fail(f"real recordings not found in {folder}; set LAENNEC_DATA to their folder")
+    missing = [name for name in DATA_SETS if not (folder / name).is_dir()]
+    if missing:
+        skip_or_fail(
+            f"no {' and no '.join(missing)} in {folder}; set LAENNEC_DATA to the folder of the real recordings"
+        )
     return folder

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 from audio_servers import alsa_environment, mono_file_microphone, require_portaudio
+from onnx import TensorProto, helper
 from program import (
     HEADER,
     LAENNEC,
@@ -168,9 +170,6 @@ def truncated(path: Path) -> None:
 
 
 def foreign(path: Path) -> None:
-    onnx = pytest.importorskip("onnx")  # in the environment of tests; absent only from the run-time's
-    from onnx import TensorProto, helper
-
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "foreign", value[:1], value[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
@@ -225,6 +224,29 @@ def test_place_that_can_not_be_written_is_refused(tmp_path: Path, option: str, n
     refused(run("demo", *QUICK, option, tmp_path / name), 2, tmp_path / name, cause)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("replay", "missing.wav"), 3),
+        (("replay", "stereo.wav"), 3),
+        (("replay", "good.wav", "--speed", "0"), 2),
+        (("replay", "good.wav", "--record", "kept.mp3"), 2),
+        (("replay", "good.wav", "--record", "missing/kept.wav"), 2),
+        (("demo", "--seconds", "5", "--record", "kept"), 2),
+        (("demo", "--seconds", "5", "--model", "missing.onnx"), 5),
+        (("demo", "hiccups"), 2),
+    ],
+)
+def test_session_that_is_refused_leaves_an_older_log_as_it_was(
+    tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    write_wav(tmp_path / "good.wav", heart(1.0))
+    stereo(tmp_path / "stereo.wav")
+    (tmp_path / "old.jsonl").write_text("an older session\n")
+    refused(run(*arguments, "--log", "old.jsonl", cwd=tmp_path), code)
+    assert (tmp_path / "old.jsonl").read_text() == "an older session\n"
+
+
 @pytest.mark.parametrize(("name", "cause"), [("rows.xlsx", ".csv or .jsonl"), ("missing/rows.csv", "No such file")])
 def test_table_that_can_not_be_written_is_refused(tmp_path: Path, name: str, cause: str) -> None:
     recording = write_wav(tmp_path / "heart.wav", heart(1.0))
@@ -241,8 +263,16 @@ def test_full_disk_under_the_log_is_one_line(arguments: tuple[object, ...]) -> N
     refused(run("demo", *QUICK, *arguments), 1, FULL, "No space left", "free some space")
 
 
-@pytest.mark.parametrize("arguments", [("demo", *QUICK), ("demo", *QUICK, "--json"), ("model",), ("demo", "--help")])
-def test_full_disk_under_standard_output_is_one_line(arguments: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (("demo", *QUICK), "free some space"),
+        (("demo", *QUICK, "--json"), "free some space"),
+        (("model",), "use another place"),
+        (("demo", "--help"), "use another place"),
+    ],
+)
+def test_full_disk_under_standard_output_is_one_line(arguments: tuple[object, ...], remedy: str) -> None:
     needs_a_full_disk()
     with FULL.open("w") as full:
         done = subprocess.run(
@@ -255,7 +285,7 @@ def test_full_disk_under_standard_output_is_one_line(arguments: tuple[object, ..
             check=False,
         )
     done.stdout = ""
-    refused(done, 1, "standard output", "No space left", "free some space")
+    refused(done, 1, "standard output", "No space left", remedy)
 
 
 @pytest.mark.parametrize("option", ["--record", "--log"])
@@ -359,4 +389,7 @@ def test_device_that_can_not_be_used_is_one_line(
     require_portaudio()
     heart(1.0).tofile(tmp_path / "microphone.raw")
     env = alsa_environment(tmp_path, mono_file_microphone("microphone", tmp_path / "microphone.raw"))
-    refused(run("listen", *arguments, **env), code, *words)
+    log = tmp_path / "old.jsonl"
+    log.write_text("an older session\n")
+    refused(run("listen", *arguments, "--log", log, **env), code, *words)
+    assert log.read_text() == "an older session\n"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import soundfile
 import tiny_bundle
 import torch
 from onnx import helper
+from safetensors.numpy import save_file
 
 from export import card, golden, parity
 from export import cli as export_cli
@@ -22,6 +22,7 @@ from export import onnx as export_onnx
 from models import bundle, decide, windows
 from models.classes import CLASSES, WORDS
 from models.errors import InputFileError, LaennecError, ModelError, SettingError
+from stream import golden as stream_golden
 from train import run as train_run
 from train.config import Config
 from train.datasets import Recording
@@ -79,18 +80,18 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
 @pytest.fixture(scope="module")
 def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
-    recording = folder / "sound.wav"
-    soundfile.write(recording, np.random.default_rng(0).normal(0, 0.1, 4 * 6000), 4000)
     results = folder / "results.json"
-    results.write_text(json.dumps(a_result()))
+    results.write_text(json.dumps(a_result(run)))
     out = folder / "small.onnx"
-    done = laennec("export", run, "--out", out, "--audio", recording, "--results", results, "--name", "small-1")
+    done = laennec("export", run, "--out", out, "--results", results, "--name", "small-1")
     assert done.returncode == 0, done.stderr
     assert "torch and ONNX Runtime differ by" in done.stdout
     return out
 
 
-def a_result() -> dict[str, Any]:
+def a_result(run: Path, **fit: Any) -> dict[str, Any]:
+    """What `laennec evaluate --json` leaves, of the run's settings but for another seed and what is given."""
+    config = json.loads((run / "config.json").read_text())
     score = tiny_bundle.SCORE
     return {
         "protocol": "pascal-grouped",
@@ -101,7 +102,7 @@ def a_result() -> dict[str, Any]:
         "balanced_accuracy": score,
         "macro_f1": score,
         "auroc": {"murmur vs normal, set B": score},
-        "config": {"not": "kept"},
+        "config": config | {"seed": config["seed"] + 1, "fit": config["fit"] | fit},
     }
 
 
@@ -114,7 +115,7 @@ def test_the_command_leaves_a_bundle_that_verifies_and_nothing_else(exported: Pa
     assert "config" not in loaded.meta["figures"][0]
     assert "names" not in json.dumps(loaded.meta["training"])
     left = {p.name for p in exported.parent.iterdir()}
-    assert left == {"small.onnx", "small.golden.json", "CARD.md", "sound.wav", "results.json"}
+    assert left == {"small.onnx", "small.golden.json", "CARD.md", "results.json"}
 
 
 def test_the_bundle_is_valid_onnx_with_its_weights_inside(exported: Path) -> None:
@@ -143,6 +144,37 @@ def test_the_card_says_what_a_reader_must_know(exported: Path) -> None:
     assert "diagnosis" in text
 
 
+def learned_from(*counts: str) -> dict[str, Any]:
+    """The metadata of a bundle that learned from so many kinds of recordings."""
+    side = {"hash": "0" * 16, "groups": 2, "counts": dict.fromkeys(counts, 3), "names": ["a.wav"]}
+    notes = tiny_bundle.NOTES | {"splits": {"learned from": side, "held out": side}}
+    return export_onnx.describe(tiny_bundle.untrained()._replace(notes=notes), "tiny", [])
+
+
+@pytest.mark.parametrize(
+    ("counts", "terms"),
+    [
+        (["folder normal"], "folder recordings"),
+        (["pascal_a normal", "pascal_b murmur"], "PASCAL (CC0)"),
+        (["noise artifact", "circor murmur"], "CirCor DigiScope (ODC-By 1.0), noise (ESC-10 is CC BY 3.0)"),
+    ],
+)
+def test_the_licence_names_the_terms_of_the_sources_and_of_no_other(counts: list[str], terms: str) -> None:
+    meta = learned_from(*counts)
+    assert meta["licence"] == f"MIT; learned from {terms}"
+    assert meta["licence"] in card.card(meta)
+
+
+def test_the_card_warns_of_the_sources_it_learned_from_and_of_no_other() -> None:
+    warnings = {"pascal_a": "one phone app", "pascal_b": "PASCAL set B", "circor": "children and young adults"}
+    for source in warnings:
+        text = card.card(learned_from(f"{source} normal"))
+        assert {name for name, words in warnings.items() if words in text} == {source}
+    text = card.card(learned_from("folder normal"))
+    assert not any(words in text for words in warnings.values())
+    assert "matter of rhythm" in text
+
+
 def test_a_card_without_results_says_so() -> None:
     assert "Not evaluated yet" in card.card(tiny_bundle.default_meta())
 
@@ -160,6 +192,21 @@ def test_golden_decisions_are_what_the_bundle_answers_window_by_window(exported:
         assert [d["t_s"] for d in case["decisions"]] == pytest.approx([t_s for t_s, _ in found])
         for wanted, (_, probabilities) in zip(case["decisions"], found, strict=True):
             np.testing.assert_allclose(wanted["probabilities"], probabilities, rtol=0, atol=1e-5)
+
+
+def test_golden_decisions_say_what_was_answered(exported: Path) -> None:
+    """Listening until the window is full; then a label, or none and the status says why."""
+    held = json.loads(exported.with_suffix(".golden.json").read_text())
+    full_s = bundle.load(exported).front_end.spec.span_samples(198) / held["rate_hz"]
+    for case in held["cases"]:
+        for d in case["decisions"]:
+            assert list(d) == ["t_s", "status", "label", "probabilities"]
+            assert (d["status"] == "listening") == (d["t_s"] < full_s)
+            assert d["status"] in {"listening", "ok", "uncertain"}
+            assert (d["label"] in CLASSES) if d["status"] == "ok" else (d["label"] is None)
+    decisions, worst = stream_golden.replay(bundle.load(exported))
+    assert decisions == sum(len(case["decisions"]) for case in held["cases"])
+    assert worst < 1e-4
 
 
 def streamed(loaded: bundle.Bundle, samples: np.ndarray) -> list[tuple[float, np.ndarray]]:
@@ -192,9 +239,10 @@ def test_golden_sounds_differ_and_tell_a_changed_network(run: Path) -> None:
         assert old["decisions"] != new["decisions"]
 
 
-def test_golden_vectors_of_windows_longer_than_the_sounds_hold_one_decision_each() -> None:
-    long = tiny_bundle.tiny_config(window={"window_frames": 500, "first_frames": 400})
-    assert [len(c["decisions"]) for c in golden.vectors(tiny_bundle.untrained(long))["cases"]] == [1, 1, 1]
+@pytest.mark.parametrize("window", [{"window_frames": 500, "first_frames": 400}, {"window_frames": 400}])
+def test_golden_sounds_outlast_any_window(window: dict[str, int]) -> None:
+    for case in golden.vectors(tiny_bundle.untrained(tiny_bundle.tiny_config(window=window)))["cases"]:
+        assert sum(d["status"] != "listening" for d in case["decisions"]) >= 4
 
 
 # Parity
@@ -254,13 +302,41 @@ def test_parity_hears_a_difference_on_the_given_windows_alone(tmp_path: Path, mo
     assert seen == [1, 1, 3, 16, 32, 64, 5]
 
 
-def test_parity_windows_are_those_that_speak_for_a_recording(tmp_path: Path) -> None:
-    loaded = written(tmp_path, tiny_bundle.untrained())
-    for name, samples in (("long", 10_000), ("click", 50)):
-        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, samples), 2000)
-    found = parity.windows(loaded, [tmp_path / "long.wav", tmp_path / "click.wav"])
-    frames = loaded.front_end.spec.frames_in(10_000)
-    assert [len(w) for w in found] == [198] * len(windows.recording_ends(loaded.window, frames))
+def test_parity_windows_are_held_out_recordings_of_the_run(run: Path) -> None:
+    table, held = made_up_table(), json.loads((run / "splits.json").read_text())["held out"]["names"]
+    ends = {table.features(i).tobytes() for i, r in enumerate(table.recordings) if f"folder/{r.name}" in held}
+    found = parity.windows(run)
+    assert {w.tobytes() for w in found} == ends
+    assert {w.shape for w in found} == {(150, 32)}
+
+
+def test_export_is_proved_on_the_windows_of_the_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    known = parity.check
+
+    def check(net: Any, held: bundle.Bundle, given: Any) -> float:
+        seen.append(len(given))
+        return known(net, held, given)
+
+    monkeypatch.setattr(parity, "check", check)
+    in_process(run, tmp_path / "x.onnx")
+    assert seen == [len(parity.windows(run))]
+    assert seen[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"), [("missing", "train again"), ("text", "train again"), ("none", "no window")]
+)
+def test_a_run_without_windows_is_refused(own_run: Path, damage: str, says: str) -> None:
+    path = own_run / "windows.safetensors"
+    path.unlink()
+    if damage == "text":
+        path.write_text("hello")
+    if damage == "none":
+        save_file({}, path)
+    with pytest.raises(InputFileError, match=rf"windows\.safetensors: .*{says}"):
+        in_process(own_run, own_run / "x.onnx")
+    assert not (own_run / "x.onnx").exists()
 
 
 # What is refused
@@ -359,6 +435,14 @@ def test_results_that_are_none_are_refused_before_anything_is_written(run: Path,
     assert not (tmp_path / "x.onnx").exists()
 
 
+@pytest.mark.parametrize("changed", [{"steps": 4}, {"learning_rate": 0.5}])
+def test_results_of_other_settings_are_refused(run: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
+    (tmp_path / "results.json").write_text(json.dumps(a_result(run, **changed)))
+    with pytest.raises(SettingError, match="pascal-grouped was made with other settings than this run"):
+        in_process(run, tmp_path / "x.onnx", results=[tmp_path / "results.json"])
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_without_the_training_packages_one_line_says_what_to_install(run: Path, tmp_path: Path) -> None:
     script = (
         f"import sys; sys.modules['torch'] = None; sys.argv = ['laennec', 'export', {str(run)!r}, '--out', 'x.onnx']"
@@ -370,7 +454,7 @@ def test_without_the_training_packages_one_line_says_what_to_install(run: Path, 
         cwd=tmp_path,
         check=False,
     )
-    assert "pip install 'laennec[train]'" in one_line(done, 2)
+    assert "pip install -e '.[train]'" in one_line(done, 2)
 
 
 # `laennec model`

@@ -131,7 +131,8 @@ def test_the_same_window_always_gets_the_same_logits(loaded: bundle.Bundle, file
 
 @pytest.mark.parametrize("offset", [5.0, -3.0])
 def test_a_louder_recording_gets_the_same_logits(loaded: bundle.Bundle, offset: float) -> None:
-    features, frames = windows(2, 198), np.full(2, 198)
+    # A third of the usual spread: beyond `range_nepers` a device's response decides what is limited.
+    features, frames = windows(2, 198) / 3, np.full(2, 198)
     per_band = (features + offset + np.linspace(0, 2, 32)).astype(np.float32)
     np.testing.assert_allclose(loaded.logits(features, frames), loaded.logits(per_band, frames), atol=1e-4)
 

@@ -21,7 +21,7 @@ def test_all_of_pascal_and_200_of_circor_are_classified_in_one_command(shared_da
     done = run("classify", shared_data / "pascal", *circor, "--jobs", 2, "--out", out, timeout_s=280)
     assert (done.returncode, done.stderr) == (0, "")
     assert out.read_text().splitlines()[0] == HEADER
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text().splitlines()))
     assert len(rows) == 585 + 200
     assert [row["path"] for row in rows if row["error"]] == []
     assert {row["label"] for row in rows} <= {"", *CLASSES}

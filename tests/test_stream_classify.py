@@ -210,6 +210,16 @@ def shifted(held: dict[str, Any]) -> None:
     held["cases"][1]["decisions"][-1]["probabilities"][0] += 0.01
 
 
+def flip(key: str, *values: Any) -> Callable[[dict[str, Any]], None]:
+    """Another value in the last decision of a case: the first of two that it does not have."""
+
+    def alter(held: dict[str, Any]) -> None:
+        decision = held["cases"][1]["decisions"][-1]
+        decision[key] = next(v for v in values if v != decision[key])
+
+    return alter
+
+
 def no_number(held: dict[str, Any]) -> None:
     held["cases"][-1]["decisions"][-1]["probabilities"] = [float("nan")] * 5
 
@@ -221,6 +231,11 @@ def set_case(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 ALTERED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a probability": shifted,
     "a probability that is no number": no_number,
+    "a status": flip("status", "uncertain", "ok"),
+    "a label": flip("label", "murmur", "normal"),
+    "a label withheld": flip("label", None),
+    "no status": lambda held: held["cases"][0]["decisions"][0].pop("status"),
+    "no label": lambda held: held["cases"][0]["decisions"][0].pop("label"),
     "a time": lambda held: held["cases"][0]["decisions"][0].update(t_s=1.0),
     "a decision less": lambda held: held["cases"][0]["decisions"].pop(),
     "another order": lambda held: held["cases"][2]["decisions"][3]["probabilities"].reverse(),
@@ -247,6 +262,23 @@ def test_altered_golden_vectors_are_refused(proven: Bundle, what: str) -> None:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("a status", r"is ok \w+ at \d\.\d\d s, and was uncertain \w+ when exported"),
+        ("a label", r"is ok \w+ at \d\.\d\d s, and was ok (murmur|normal) when exported"),
+        ("a label withheld", r"is ok \w+ at \d\.\d\d s, and was ok None when exported"),
+    ],
+)
+def test_altered_golden_answers_are_told_with_what_they_were(proven: Bundle, what: str, said: str) -> None:
+    path = golden.path_of(proven)
+    held = json.loads(path.read_text())
+    ALTERED[what](held)
+    path.write_text(json.dumps(held))
+    with pytest.raises(ModelError, match=said):
+        golden.replay(proven)
+
+
 def test_altered_golden_samples_are_refused(tmp_path: Path) -> None:
     # The shipped model: an untrained one answers nearly alike whatever it hears.
     for path in (bundles.SHIPPED, golden.path_of(bundles.load())):
@@ -258,7 +290,7 @@ def test_altered_golden_samples_are_refused(tmp_path: Path) -> None:
     samples[9000:9400] = np.resize([30_000, -30_000, 30_000, 30_000, -30_000], 400)
     case["int16_base64"] = base64.b64encode(samples.tobytes()).decode()
     golden.path_of(model).write_text(json.dumps(held))
-    with pytest.raises(ModelError, match=r"a probability differs|sounds like"):
+    with pytest.raises(ModelError, match=r"a probability differs|when exported"):
         golden.replay(model)
 
 
@@ -285,7 +317,7 @@ def test_another_models_golden_vectors_are_refused(proven: Bundle, tmp_path: Pat
         for weight in other.net.parameters():
             weight.mul_(1.5)
     golden.path_of(proven).write_text(json.dumps(export_golden.vectors(other)))
-    with pytest.raises(ModelError, match=r"differs|sounds like"):
+    with pytest.raises(ModelError, match=r"differs|when exported"):
         golden.replay(proven)
 
 

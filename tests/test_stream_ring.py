@@ -51,8 +51,8 @@ def test_ring_equals_reference_for_any_order_of_writes_and_reads(capacity: int, 
             ring.write(samples)
             reference.write(samples)
         else:
-            stretch = ring.read(count)
-            assert (stretch.samples.tolist(), stretch.start, stretch.lost) == reference.read(count)
+            reading = ring.read(count)
+            assert (reading.samples.tolist(), reading.start, reading.lost) == reference.read(count)
         assert ring.written == len(reference.heard)
 
 
@@ -63,8 +63,8 @@ def test_every_written_sample_is_read_or_counted_lost(capacity: int, steps: list
         if action == "write":
             ring.write(ramp(ring.written, count))
             continue
-        stretch = ring.read(count)
-        read, lost = read + len(stretch.samples), lost + stretch.lost
+        reading = ring.read(count)
+        read, lost = read + len(reading.samples), lost + reading.lost
     assert read + lost == ring.written
 
 
@@ -73,9 +73,9 @@ def test_overrun_names_the_lost_indices() -> None:
     ring.write(ramp(0, 8))
     assert ring.read(3).start == 0
     ring.write(ramp(8, 9))  # indices 7 to 16 remain, 3 to 6 are gone
-    stretch = ring.read(100)
-    assert (stretch.start, stretch.lost) == (7, 4)
-    np.testing.assert_array_equal(stretch.samples, ramp(7, 10))
+    reading = ring.read(100)
+    assert (reading.start, reading.lost) == (7, 4)
+    np.testing.assert_array_equal(reading.samples, ramp(7, 10))
     assert (len(ring.read(1).samples), ring.read(1).lost) == (0, 0)
 
 
@@ -89,18 +89,18 @@ def test_column_of_an_interleaved_block_is_written() -> None:
 def test_a_read_is_a_copy_that_later_writes_leave_alone() -> None:
     ring = Ring(8)
     ring.write(ramp(0, 8))
-    stretch = ring.read(8)
+    reading = ring.read(8)
     ring.write(ramp(50, 8))
-    np.testing.assert_array_equal(stretch.samples, ramp(0, 8))
+    np.testing.assert_array_equal(reading.samples, ramp(0, 8))
 
 
 def test_samples_past_the_32_bit_count_keep_their_indices() -> None:
     ring = Ring(10)
     ring._claimed = ring._written = ring._next = 2**32 - 3
     ring.write(ramp(0, 7))
-    stretch = ring.read(7)
-    assert (stretch.start, stretch.lost) == (2**32 - 3, 0)
-    np.testing.assert_array_equal(stretch.samples, ramp(0, 7))
+    reading = ring.read(7)
+    assert (reading.start, reading.lost) == (2**32 - 3, 0)
+    np.testing.assert_array_equal(reading.samples, ramp(0, 7))
 
 
 class OvertakenRing(Ring):
@@ -121,26 +121,26 @@ class OvertakenRing(Ring):
 def test_samples_overwritten_during_the_copy_are_discarded(overwritten: int, start: int) -> None:
     ring = OvertakenRing(10, [overwritten])
     ring.write(ramp(0, 10))
-    stretch = ring.read(10)
-    assert (stretch.start, stretch.lost) == (start, start)
-    np.testing.assert_array_equal(stretch.samples, ramp(start, 10 - start))
+    reading = ring.read(10)
+    assert (reading.start, reading.lost) == (start, start)
+    np.testing.assert_array_equal(reading.samples, ramp(start, 10 - start))
 
 
 def test_loss_of_a_whole_copy_is_told_with_the_next_samples() -> None:
     ring = OvertakenRing(10, [25])
     ring.write(ramp(0, 10))
     assert (len(ring.read(10).samples), ring._next) == (0, 0)
-    stretch = ring.read(10)
-    assert (stretch.start, stretch.lost) == (25, 25)
-    np.testing.assert_array_equal(stretch.samples, ramp(25, 10))
+    reading = ring.read(10)
+    assert (reading.start, reading.lost) == (25, 25)
+    np.testing.assert_array_equal(reading.samples, ramp(25, 10))
 
 
 def test_nothing_is_read_where_a_write_has_begun() -> None:
     ring = Ring(10)
     ring.write(ramp(0, 10))
     ring._claimed += 4  # the writer is inside its copy: indices 0 to 3 may be torn
-    stretch = ring.read(10)
-    assert (stretch.start, stretch.lost, len(stretch.samples)) == (4, 4, 6)
+    reading = ring.read(10)
+    assert (reading.start, reading.lost, len(reading.samples)) == (4, 4, 6)
 
 
 class BlockThatLetsTheReaderIn:
@@ -199,11 +199,11 @@ def test_two_threads_lose_nothing_silently(hasty_threads: None) -> None:
     writer.start()
     try:
         while writer.is_alive() or expected < ring.written:
-            stretch = ring.read(15_000)
-            assert stretch.start - stretch.lost == expected
-            np.testing.assert_array_equal(stretch.samples, ramp(stretch.start, len(stretch.samples)))
-            expected = stretch.start + len(stretch.samples)
-            read, lost, losses = read + len(stretch.samples), lost + stretch.lost, losses + (stretch.lost > 0)
+            reading = ring.read(15_000)
+            assert reading.start - reading.lost == expected
+            np.testing.assert_array_equal(reading.samples, ramp(reading.start, len(reading.samples)))
+            expected = reading.start + len(reading.samples)
+            read, lost, losses = read + len(reading.samples), lost + reading.lost, losses + (reading.lost > 0)
             passed_s = time.monotonic() - began_s
             if (passed_s > 2.0 and read > 1_000_000 and losses > 50) or passed_s > 30.0:
                 enough.set()

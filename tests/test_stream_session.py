@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import json
 import math
 import os
@@ -30,12 +31,14 @@ from models.errors import DeviceError, InputFileError, LaennecError, SettingErro
 from stream import display, options
 from stream.block import Block, Samples
 from stream.patient import Patient
+from stream.ring import Ring
 from stream.session import Session, Sink
 from stream.sinks.jsonl import JsonlSink, open_log
 from stream.sinks.recorder import Recorder
 from stream.sinks.table import table
 from stream.snapshot import Ledger, Snapshot
 from stream.sources.file import FileSource
+from stream.sources.pace import Pacer
 from stream.sources.simulated import SimulatedSource
 
 
@@ -56,6 +59,7 @@ class ListSource:
         self._blocks = iter(blocks)
         self.rate_hz = rate_hz
         self.description: dict[str, object] = {"kind": "file", "name": "list", "rate_hz": rate_hz}
+        self.given = 0
         self.stops = 0
         self.closed = False
 
@@ -65,6 +69,7 @@ class ListSource:
                 return
             if isinstance(block, Exception):
                 raise block
+            self.given += 1
             yield block
 
     def stop(self) -> None:
@@ -141,6 +146,79 @@ def test_the_log_is_the_same_to_the_byte_however_the_stream_is_cut(
         for size in (100, 2000, 10**9, every)
     }
     assert len(logs) == 1
+
+
+class RingSource(ListSource):
+    """A device's way without the device: some samples are written into a ring, some are read, and none is overrun.
+
+    Args:
+        about: the source whose log is to come out; it says what the header says.
+        samples: what is captured.
+        writes: lengths of what the callback brings, over and over.
+        reads: most that the worker takes, over and over.
+    """
+
+    def __init__(self, about: FileSource, samples: Samples, writes: list[int], reads: list[int]) -> None:
+        super().__init__(self._hear(samples, itertools.cycle(writes), itertools.cycle(reads)), about.rate_hz)
+        self.description = about.description
+        self._ring = Ring(2 * max(writes))
+
+    def _hear(self, samples: Samples, writes: Iterator[int], reads: Iterator[int]) -> Iterator[Block]:
+        ring, taken = self._ring, 0
+        for count in writes:
+            ring.write(samples[ring.written : ring.written + count])
+            over = ring.written == len(samples)
+            while True:
+                reading = ring.read(next(reads))
+                taken = reading.start + len(reading.samples)
+                yield Block(reading.samples, reading.start, self.rate_hz, reading.lost, "overrun")
+                if taken == ring.written or (not over and ring.written - taken <= count):
+                    break  # what is left stays in the ring, where there is room for the next write
+            if over:
+                return
+
+
+class FakeTime:
+    """A clock that only sleep moves on."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+sizes = st.lists(st.integers(1, 3000), max_size=8).map(lambda some: [*some, 1000])
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(n=st.integers(1, 32_000), writes=sizes, reads=sizes)
+def test_live_real_time_and_full_speed_write_the_same_log_to_the_byte(
+    bundle: Bundle, tmp_path_factory: pytest.TempPathFactory, n: int, writes: list[int], reads: list[int]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "same.wav"
+    soundfile.write(path, heart(8, 4000)[:n], 4000, "FLOAT")
+    at_once, paced, time_told = FileSource(path), FileSource(path, speed=1.0), FakeTime()
+    paced._pacer = Pacer(4000, 1.0, time_told.clock, time_told.sleep)
+    live = RingSource(at_once, heart(8, 4000)[:n], writes, reads)
+    wanted = without_started(log_of(bundle, at_once))
+    assert without_started(log_of(bundle, paced)) == wanted
+    assert time_told.now_s - 100.0 == pytest.approx(n / 4000)
+    assert without_started(log_of(bundle, live)) == wanted
+    assert lines(wanted)[-1]["ledger"]["captured"] == n
+    assert lines(wanted)[-1]["ledger"]["dropped"] == 0
+
+
+def test_a_simulated_patient_in_real_time_and_at_once_writes_the_same_log(bundle: Bundle) -> None:
+    patient, time_told = Patient("murmur", seed=4), FakeTime()
+    paced = SimulatedSource(patient, 6, speed=1.0)
+    paced._pacer = Pacer(patient.rate_hz, 1.0, time_told.clock, time_told.sleep)
+    logs = {without_started(log_of(bundle, source)) for source in (paced, SimulatedSource(patient, 6, speed=None))}
+    assert len(logs) == 1
+    assert time_told.now_s - 100.0 == pytest.approx(6)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
@@ -304,7 +382,8 @@ def test_a_log_on_a_full_disk_is_one_refusal(bundle: Bundle) -> None:
     source = ListSource([])
 
     def log() -> None:
-        with options.log_stream(dev_full()) as stream:
+        with options.log_file(dev_full()) as opened:
+            stream = opened()
             assert stream is not None
             JsonlSink(stream, "/dev/full", options.header(bundle, source))
 
@@ -314,7 +393,8 @@ def test_a_log_on_a_full_disk_is_one_refusal(bundle: Bundle) -> None:
 
 def test_a_recording_on_a_full_disk_leaves_a_whole_log(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "kept.flac").symlink_to(dev_full())
-    stream, source = io.StringIO(), ListSource(cut(heart(60, 4000), 4000))
+    blocks = cut(heart(60, 4000), 4000)
+    stream, source = io.StringIO(), ListSource(blocks)
     recorder = Recorder(tmp_path / "kept.flac", 4000)
     with pytest.raises(LaennecError, match=r"kept\.flac: can't be written.*free some space"):
         Session(source, bundle, [JsonlSink(stream, "log", {})], recorder).run()
@@ -322,6 +402,12 @@ def test_a_recording_on_a_full_disk_leaves_a_whole_log(bundle: Bundle, tmp_path:
     assert log[-1]["type"] == "end"
     assert "kept.flac" in log[-1]["reason"]
     assert source.closed
+    # The block that could not be kept was heard: it is decided on and counted like those before it.
+    assert 0 < source.given < 60
+    wanted = lines(log_of(bundle, ListSource(blocks[: source.given])))
+    assert log[1:-1] == wanted[1:-1]
+    assert log[-1]["ledger"] == wanted[-1]["ledger"]
+    assert log[-1]["ledger"]["captured"] == 4000 * source.given
 
 
 def test_a_fault_of_our_own_still_closes_everything(bundle: Bundle, tmp_path: Path) -> None:
@@ -400,6 +486,38 @@ def test_what_fails_beside_the_screen_is_raised(bundle: Bundle) -> None:
     error = DeviceError("mic: gone; plug it in")
     with pytest.raises(DeviceError, match="plug it in"):
         display.run(Session(ListSource([error]), bundle, []), FakeScreen())  # type: ignore[arg-type]
+
+
+class FailingScreen(FakeScreen):
+    """Draws once, and never again."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def draw(self, snapshot: Snapshot) -> None:
+        super().draw(snapshot)
+        if len(self.drawn) > 1:
+            raise self._error
+
+
+def test_a_drawing_that_fails_ends_the_log_and_closes_the_recording(bundle: Bundle, tmp_path: Path) -> None:
+    stream, source = io.StringIO(), SimulatedSource(Patient("normal"), None, speed=8.0)
+    session = Session(source, bundle, [JsonlSink(stream, "log", {})], Recorder(tmp_path / "kept.wav", source.rate_hz))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        display.run(session, FailingScreen(ZeroDivisionError("a bug")))  # type: ignore[arg-type]
+    last = lines(stream.getvalue())[-1]
+    assert (last["type"], last["reason"]) == ("end", "the screen failed")
+    assert 0 < last["ledger"]["captured"] == soundfile.info(tmp_path / "kept.wav").frames
+    assert session.snapshot().ended == "the screen failed"
+
+
+def test_a_terminal_that_went_away_does_not_end_the_session(bundle: Bundle) -> None:
+    session = Session(SimulatedSource(Patient("normal"), 4, speed=8.0), bundle, [])
+    screen = FailingScreen(OSError(errno.EIO, "Input/output error"))
+    display.run(session, screen)  # type: ignore[arg-type]
+    assert len(screen.drawn) > 2
+    assert session.snapshot().ended == "end of input"
 
 
 def test_no_screen_where_another_output_is_asked_for() -> None:

@@ -111,6 +111,8 @@ def test_a_value_of_the_wrong_kind_is_refused_by_its_key(text: str, key: str) ->
         ("[sampling]\nother = -1", "other"),
         ("[sampling]\nclass_power = -0.5", "class_power"),
         ("[sampling.shares]\ncircor = -1", "circor"),
+        ("[sampling.class_factors]\nmurmur = -1", "class_factors.murmur"),
+        ("[sampling.class_factors]\nhiccup = 1", "class_factors.hiccup is no class"),
         ("[augment]\nshort_share = 1.5", "short_share"),
         ("[augment]\nstretch = 0.9", "stretch"),
         ("[augment]\nstretch = 3.5", "least_frames"),

@@ -80,6 +80,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[HeartNet, Path]
 
 @pytest.fixture(scope="module")
 def net() -> HeartNet:
+    torch.set_num_threads(1)  # as in training; on busy cores more only wait for each other
     torch.manual_seed(0)
     fresh = HeartNet(NetSpec())
     with torch.no_grad():  # normalisation away from its initial values, as after training
@@ -251,6 +252,16 @@ def test_only_the_given_and_no_too_short_recording_is_drawn() -> None:
     assert set(drawn(TINY, table, 10, indices=[0, 1, 3])) == {1, 3}
 
 
+def test_a_class_is_drawn_by_its_factor() -> None:
+    recordings = [made(i, CLASSES[i % 2]) for i in range(40)]
+    factors = {"murmur": 0.25, "extrasystole": 9.0}  # a class that is not there changes nothing
+    found = drawn(changed(TINY, "sampling", class_factors=factors), marked(recordings, [30] * 40), 80)
+    murmurs = sum(count for place, count in found.items() if place % 2) / sum(found.values())
+    assert murmurs == pytest.approx(0.2, abs=0.03)
+    none = drawn(changed(TINY, "sampling", class_factors={"murmur": 0.0}), marked(recordings, [30] * 40), 20)
+    assert not any(place % 2 for place in none)
+
+
 @pytest.mark.parametrize("shares", [{"pascal_b": 1.0}, {"pascal_b": 0.0}])
 def test_nothing_to_draw_is_refused_in_a_line(shares: dict[str, float]) -> None:
     frames = 30 if shares["pascal_b"] == 0 else TINY.window.least_frames - 1
@@ -365,6 +376,25 @@ def test_a_finished_run_is_not_learned_again(whole_run: tuple[HeartNet, Path]) -
     assert equal(net, whole_run[0])
 
 
+def test_a_fingerprint_is_of_names_and_features_whatever_their_order() -> None:
+    table = small_table()
+    own = table.fingerprint([0, 1, 5])
+    assert own == table.fingerprint([5, 0, 1]) == small_table().fingerprint([1, 5, 0])
+    first, outside = table.values.copy(), table.values.copy()
+    first[table.offsets[1], 0] = np.nextafter(first[table.offsets[1], 0], np.float32(99))
+    outside[table.offsets[2]] += 1
+    renamed = dataclasses.replace(table.recordings[5], name="other.wav")
+    others = [
+        table.fingerprint([0, 1]),
+        dataclasses.replace(table, values=first).fingerprint([0, 1, 5]),
+        dataclasses.replace(table, recordings=(*table.recordings[:5], renamed, *table.recordings[6:])).fingerprint(
+            [0, 1, 5]
+        ),
+    ]
+    assert len({own, *others}) == 4
+    assert dataclasses.replace(table, values=outside).fingerprint([0, 1, 5]) == own
+
+
 @pytest.mark.parametrize(
     ("other", "says"),
     [
@@ -373,6 +403,7 @@ def test_a_finished_run_is_not_learned_again(whole_run: tuple[HeartNet, Path]) -
         (lambda t: Fit(changed(TINY, "net", hidden=7), t, range(len(t)), 3), "other settings"),
         (lambda t: Fit(TINY, t, range(len(t)), 4), "other settings"),
         (lambda t: Fit(TINY, t, range(1, len(t)), 3), "other recordings"),
+        (lambda t: Fit(TINY, dataclasses.replace(t, values=t.values + 1), range(len(t)), 3), "other recordings"),
     ],
 )
 def test_resume_with_anything_else_is_refused(

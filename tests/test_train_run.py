@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,26 +21,29 @@ import soundfile
 import tiny_data
 import torch
 from matplotlib import image
+from safetensors.numpy import load_file
 from sklearn.metrics import accuracy_score
 
 import laennec
 from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import InputFileError
+from models.frontend import FrontEndSpec
 from train import baselines, checkpoint, report, run
 from train.config import from_dict, load
 from train.datasets import Recording, read, read_circor
 from train.evaluate import Answers, score
+from train.filterbank import front_end
 from train.pascal import CONFLICTS
 from train.protocols import PROTOCOLS, Protocol, folds_of, is_tested, learnable
 from train.splits import split_hash
-from train.table import Table
+from train.table import Table, build
 
 GROUPED, LEAKY, PATIENTS = (PROTOCOLS[name] for name in ("pascal-grouped", "seed-split", "circor-patients"))
 STEPS = 80
 FILES = {
-    *("config.json", "splits.json", "held-out.safetensors", "predictions.csv", "metrics.json", "learning.png"),
-    *("confusion.png", "report.md", "model.safetensors"),
+    *("config.json", "splits.json", "held-out.safetensors", "windows.safetensors", "predictions.csv", "metrics.json"),
+    *("learning.png", "confusion.png", "report.md", "model.safetensors"),
 }
 NETWORKS = ("held-out", "model")
 
@@ -154,9 +159,29 @@ def test_the_sides_share_no_group_and_together_hold_all_that_is_clean(made: Path
     clean = {name for name in group if name.removeprefix("pascal_b/") not in CONFLICTS}
     assert sorted([*kept, *held]) == sorted(clean)
     assert len(clean) == len(group) - 2
+    assert [splits[side]["hash"] for side in ("learned from", "held out")] == [split_hash(kept), split_hash(held)]
     learned = {name: checkpoint.load(finished[0] / f"{name}.safetensors").notes["learned"] for name in NETWORKS}
-    assert learned == {"held-out": splits["learned from"]["hash"], "model": split_hash(clean)}
+    heard = build(front_end(load(made / "tiny.toml").front_end), everything)
+    places = {name: i for i, name in enumerate(group)}
+    assert learned["held-out"] == heard.fingerprint([places[name] for name in kept])
+    assert learned["model"] == heard.fingerprint([places[name] for name in clean])
     assert sum(splits["held out"]["counts"].values()) == len(held)
+
+
+def test_windows_are_of_held_out_recordings_and_of_several_lengths(made: Path, finished: tuple[Path, str]) -> None:
+    """Each is the end of a held-out recording, as long as a window at most."""
+    config = load(made / "tiny.toml")
+    held = json.loads((finished[0] / "splits.json").read_text())["held out"]["names"]
+    everything = [*read("pascal", made / "pascal"), *read("circor", made / "circor"), *read("noise", made / "noise")]
+    recordings = [r for r in everything if f"{r.source}/{r.name}" in held]
+    heard = build(front_end(config.front_end), recordings)
+    ends = {heard.features(i)[-config.window.window_frames :].tobytes() for i in range(len(recordings))}
+    found = list(load_file(finished[0] / "windows.safetensors").values())
+    assert len(found) == len(held)
+    assert {x.tobytes() for x in found} == ends
+    lengths = {len(x) for x in found}
+    assert len(lengths) > 1
+    assert config.window.least_frames <= min(lengths) <= max(lengths) == config.window.window_frames
 
 
 def test_metrics_agree_with_the_predictions(finished: tuple[Path, str]) -> None:
@@ -256,8 +281,24 @@ def test_resume_with_another_configuration_is_refused(
 def test_resume_with_other_recordings_is_refused(made: Path, tmp_path: Path, main: Main) -> None:
     words = ["--config", str(tiny_data.config(tmp_path, 8)), "--out", str(tmp_path / "run")]
     assert main("train", *data(made, "pascal", "noise"), *words)[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     code, _, err = main("train", *data(made, "pascal", "noise", "circor"), *words, "--resume")
     assert code == 2
+    assert_one_line(err, "learned from other recordings")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_resume_with_recordings_of_the_same_names_that_sound_otherwise_is_refused(tmp_path: Path, main: Main) -> None:
+    tiny_data.pascal(tmp_path / "pascal")
+    words = ["--config", str(tiny_data.config(tmp_path, 8)), "--out", str(tmp_path / "run")]
+    assert main("train", *data(tmp_path, "pascal"), *words)[0] == 0
+    kept = json.loads((tmp_path / "run" / "splits.json").read_text())["learned from"]["names"]
+    source, _, name = kept[0].partition("/")
+    (path,) = (tmp_path / "pascal").rglob(Path(name).name)
+    sound, rate_hz = soundfile.read(path)
+    soundfile.write(path, sound[::-1], rate_hz)
+    code, _, err = main("train", *data(tmp_path, "pascal"), *words, "--resume")
+    assert (code, source in {"pascal_a", "pascal_b"}) == (2, True)
     assert_one_line(err, "learned from other recordings")
 
 
@@ -297,6 +338,7 @@ def test_a_recording_that_cannot_be_read_is_named(tmp_path: Path, main: Main) ->
     code, _, err = main(*train_words(tmp_path, tmp_path / "run")[:3], "--out", str(tmp_path / "run"))
     assert code == 3
     assert_one_line(err, "normal__999_1_A.wav")
+    assert not (tmp_path / "run").exists()
 
 
 def test_too_little_to_hold_any_out_is_refused(tmp_path: Path, main: Main) -> None:
@@ -383,6 +425,17 @@ def test_the_seed_split_says_that_it_leaks(made: Path, short: list[str], tmp_pat
     assert_one_line(err, "learned from other recordings")
 
 
+def test_evaluating_without_work_leaves_nothing_behind(
+    made: Path, short: list[str], tmp_path: Path, main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, out, err = main("evaluate", "--protocol", "seed-split", *short, *data(made, "pascal"))
+    assert code == 0, err
+    assert "| majority | " in out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_circor_gives_an_answer_a_patient(made: Path, short: list[str], tmp_path: Path, main: Main) -> None:
     words = ["--protocol", "circor-patients", *data(made, "circor", "noise"), *short, "--work", str(tmp_path / "w")]
     code, out, err = main("evaluate", *words, "--json", str(tmp_path / "r.json"))
@@ -391,7 +444,12 @@ def test_circor_gives_an_answer_a_patient(made: Path, short: list[str], tmp_path
     assert_figures(result)
     assert (result["n"], result["per_class"]["murmur"]["n"], result["per_class"]["normal"]["n"]) == (12, 6, 6)
     assert "AUROC, murmur present vs absent" in out
-    assert result["baselines"]["majority"]["accuracy"]["value"] == 0.5
+    assert set(result["baselines"]) == {"majority", "nuisance only"}
+    for part in result["baselines"].values():
+        assert_figures(part)
+        assert part["n"] == 12
+    assert result["baselines"]["majority"]["accuracy"]["value"] <= 0.5  # a fold's majority is that of the others
+    assert all(said in out for said in ("| majority | ", "| nuisance only | "))
 
 
 def sure_of(table: Table, tested: np.ndarray, labels: list[str]) -> np.ndarray:
@@ -410,7 +468,7 @@ def test_a_patient_is_scored_by_all_sites_together(made: Path) -> None:
     tested = np.arange(len(table))
     logits = sure_of(table, tested, [r.label for r in table.recordings])
     logits[0, [r.label == "normal" and r.patient_label == "murmur" for r in table.recordings]] *= 0.2
-    result = score(PATIENTS, table, Answers(tested, logits, []))
+    result = score(PATIENTS, table, Answers(tested, logits, [folds_of(PATIENTS, table.recordings, 0)]))
     assert result["accuracy"]["value"] == 1
     assert result["auroc"]["murmur present vs absent"]["value"] == 1
     assert result["n"] == result["groups"] == 12
@@ -509,6 +567,25 @@ def test_nuisance_is_how_a_file_was_recorded(tmp_path: Path) -> None:
     assert (seconds, rate_hz, peak, clipped) == (0.5, 2000, 1.0, pytest.approx(0.1))
     assert level_db == pytest.approx(20 * np.log10(rms), abs=1e-4)
     assert dc == pytest.approx(0.55 / rms, abs=1e-4)
+
+
+def test_of_circor_only_what_is_used_is_looked_at(tmp_path: Path) -> None:
+    """Murmurs come longer than 16 s in some copies: neither the features nor the baseline may know."""
+    samples = np.random.default_rng(0).normal(0, 0.1, 2000 * 20)
+    samples[2000 * 16 :] = 0.9
+    found = []
+    for name, seconds in (("long", 20), ("cut", 16)):
+        folder = tmp_path / name
+        tiny_data.circor(folder, patients=1)
+        for path in (folder / "audio").iterdir():
+            soundfile.write(path, samples[: 2000 * seconds], 2000)
+        (recording,) = read("circor", folder)[:1]
+        heard = build(front_end(FrontEndSpec(bands=8)), [recording])
+        found.append((recording.heard_s, heard.features(0).tobytes(), baselines.nuisance(recording).tolist()))
+    assert found[0] == found[1]
+    assert (found[0][0], found[0][2][0]) == (16.0, 16.0)
+    whole = dataclasses.replace(recording, path=tmp_path / "long" / "audio" / recording.path.name, heard_s=None)
+    assert baselines.nuisance(whole)[0] == 20.0
 
 
 def test_nuisance_trees_answer_each_fold_from_the_others_alone() -> None:

@@ -57,7 +57,9 @@ class PlainSink:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise LaennecError(f"standard output: can't be written any more: {error.strerror}") from error
+            raise LaennecError(
+                f"standard output: can't be written any more: {error.strerror}; free some space"
+            ) from error
 
 
 def _words(d: Decision) -> str:

@@ -174,5 +174,5 @@ def _check_length(path: Path) -> None:
     if head[:4] not in {b"RIFF", b"FORM"}:
         return
     promised = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
-    if promised not in (8, 2**32 + 7) and size < promised - 8:
+    if promised not in (8, 2**32 + 7) and size < promised - 1 and size != promised - 8:
         raise InputFileError(f"{path}: is cut short: {size} of {promised} bytes are there; copy it again")
