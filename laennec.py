@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,6 +24,21 @@ app = typer.Typer(
 )
 for part in (stream_app, train_app, export_app):
     app.add_typer(part)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"laennec {version('laennec')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 def main() -> None:

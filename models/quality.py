@@ -36,6 +36,7 @@ class Quality(NamedTuple):
 _GOOD = 0.6
 _REASONS = (
     "no signal: check the connection and the input's mute switch",
+    "nothing where heart sounds are: check the input, switch noise suppression off",
     "too quiet: press firmer or raise the gain",
     "clipping: lower the gain",
     "no steady beat: hold the stethoscope still, keep the room quiet",
@@ -52,7 +53,8 @@ def assess(spec: FrontEndSpec, features: Array, loudness: Loudness) -> Quality:
     """
     level_db = 20 * np.log10(max(loudness.rms, 1e-9))
     factors = (
-        float(level_db > -90 and _changes(features)),
+        float(level_db > -90),
+        float(_changes(features)),
         _ramp(level_db, -75, -55, least=0.3),
         _ramp(-loudness.clipped_share, -0.2, -0.005),
         _ramp(_periodicity(spec, features), 0.05, 0.5, least=0.3),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -118,8 +120,23 @@ def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -
         yield from (classify(path, model, channel) for path in paths)
         return
     # spawn: ONNX Runtime's session must not be inherited by a fork.
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_worker, (model.path, channel)) as pool:
-        yield from pool.map(_classify_in_worker, paths, chunksize=8)
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_worker, (model.path, channel))
+    try:
+        with _interrupts_ignored():  # and so in the workers that `map` starts: Ctrl-C is this process's to answer
+            found = pool.map(_classify_in_worker, paths, chunksize=8)
+        yield from found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore SIGINT for good."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 _worker: dict[str, Any] = {}  # a worker process's model and channel: a session can't be sent between processes

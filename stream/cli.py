@@ -51,7 +51,11 @@ def demo(
     json_lines: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Listen to a simulated patient: the whole pipeline, without a device or a file."""
+    """Listen to a simulated patient: the whole pipeline, without a device or a file.
+
+    The network learned from real recordings alone. Of these patients it recognises murmur and artifact, mostly normal,
+    and not yet the extra heart sound and the extrasystole.
+    """
     from stream.patient import Patient
     from stream.sources.simulated import SimulatedSource
 
@@ -99,7 +103,7 @@ def listen(
 def replay(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC or OGG.")],
     speed: SpeedOption = "1",
-    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, until Ctrl-C.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, as a new session.")] = False,
     channel: ChannelOption = None,
     model: ModelOption = None,
     log: LogOption = None,
