@@ -30,8 +30,8 @@ laennec evaluate --protocol NAME --data pascal=DIR --data circor=DIR --data nois
   `docs/decisions.md` lists every comparison. So both protocols are optimistic, by an amount that they can't tell
   themselves; a nested choice, made anew inside each fold, is still to be done. The final settings were fixed before
   their own figures here were seen, and not changed after.
-- Of CirCor only the first 16 s of a recording are used: in our copy recordings without a murmur are cut there, and the
-  length alone would tell a murmur with an AUROC of .92.
+- Of CirCor only the first 16 s of a recording are used: in our copy recordings without a murmur are cut there, and
+  length alone would tell most murmurs. *Nuisance only* shows what is left of such help.
 - Intervals are 95 % percentile intervals of a bootstrap over groups (patients, days), 2,000 resamples (500 for AUROC).
   With several seeds a score is the mean over them.
 - Balanced accuracy and macro-F1 run over the classes that occur in the truth.

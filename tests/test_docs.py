@@ -9,6 +9,9 @@ import runpy
 import pytest
 from conftest import ROOT
 
+from models import bundle
+from train.config import Config, from_dict
+
 FIGURES = runpy.run_path(str(ROOT / "docs" / "figures.py"))
 
 
@@ -35,3 +38,14 @@ def test_links_in_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} points to {target}"
+
+
+def test_results_and_the_shipped_model_share_their_settings() -> None:
+    shipped = bundle.load()
+    for name in FIGURES["ORDER"]:
+        result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+        config = from_dict(result["config"])
+        assert config == Config()
+        assert (config.front_end, config.window) == (shipped.front_end.spec, shipped.window)
+        (kept,) = [f for f in shipped.meta["figures"] if f["protocol"] == name]
+        assert all(kept[key] == result[key] for key in kept)
