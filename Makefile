@@ -9,9 +9,9 @@ JOBS   ?= 2
 BIN     = $(VENV)/bin
 ALL     = --data pascal=$(DATA)/pascal --data circor=$(DATA)/circor --data noise=$(DATA)/esc10
 RESULTS = docs/results
-PROTOCOLS = pascal-grouped seed-split circor-patients
+PROTOCOLS = pascal-grouped seed-split circor-patients timing quality
 
-.PHONY: demo test lint types imports model results figures pictures clean
+.PHONY: demo test lint types imports model results figures plots pictures clean
 
 # Without a terminal nobody could press Ctrl-C, so the demo ends by itself there.
 demo: $(VENV)/.runtime
@@ -37,11 +37,15 @@ results: $(VENV)/.test
 # An interrupted training goes on with `make model RESUME=--resume`.
 model: $(VENV)/.test
 	$(BIN)/laennec train $(ALL) --out runs/model $(RESUME)
-	$(BIN)/laennec export runs/model --out models/bundles/laennec.onnx --name laennec-1 \
+	$(BIN)/laennec export runs/model --out models/bundles/laennec.onnx --name laennec-2 \
 	  $(foreach p,$(PROTOCOLS),--results $(RESULTS)/$(p).json)
 
 figures: $(VENV)/.test
 	$(BIN)/python docs/figures.py
+
+# S1 and S2 in three of the recordings; looks for them in DATA.
+plots: $(VENV)/.test
+	$(BIN)/python docs/beat_plots.py $(DATA)
 
 pictures: $(VENV)/.runtime
 	$(BIN)/python docs/pictures.py

@@ -27,6 +27,7 @@ def card(meta: dict[str, Any]) -> str:
 Sounds it tells apart: {", ".join(WORDS[c] for c in meta["classes"])}.
 
 - network: two pooling convolutions, one unidirectional LSTM, attention pooling; {meta["parameters"]:,} parameters
+- S1 and S2: {_rhythm(meta)}
 - hears: {_hears(meta)}
 - licence: {meta["licence"]}
 - commit: `{meta["commit"]}`
@@ -67,6 +68,15 @@ def _hears(meta: dict[str, Any]) -> str:
     )
 
 
+def _rhythm(meta: dict[str, Any]) -> str:
+    if not meta["rhythm"]:
+        return "not found by this model, which was trained without annotated beats"
+    return (
+        f"one convolution and one GRU, {meta['rhythm_parameters']:,} parameters, learned from CirCor's annotations and "
+        f"from noise; a beat is told {meta['rhythm_delay_s']:.2f} s late at most"
+    )
+
+
 def _training(sides: dict[str, Any]) -> str:
     lines = []
     for name, side in sides.items():
@@ -79,12 +89,13 @@ def _figures(figures: list[dict[str, Any]]) -> str:
     if not figures:
         return "Not evaluated yet: run `laennec evaluate` and export again with `--results`."
     lines = ["| protocol | accuracy | balanced accuracy | macro-F1 | n |", "|---|---|---|---|---|"]
-    for f in figures:
+    answers = [f for f in figures if "headline" not in f]
+    for f in answers:
         name = f"`{f['protocol']}`" + (f" ({f['leaky']})" if f["leaky"] else "")
         cells = " | ".join(interval(f[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1"))
         lines.append(f"| {name} | {cells} | {f['n']} |")
     lines.append("")
-    lines += [
-        f"- AUROC, {name} (`{f['protocol']}`): {interval(score)}" for f in figures for name, score in f["auroc"].items()
-    ]
+    areas = [(f, f"AUROC, {name}", score) for f in answers for name, score in f["auroc"].items()]
+    areas += [(f, name, score) for f in figures for name, score in f.get("headline", {}).items()]
+    lines += [f"- {name} (`{f['protocol']}`): {interval(score)}" for f, name, score in areas]
     return "\n".join([*lines, "", "Values with 95 % intervals; `docs/evaluation.md` has the commands and protocols."])

@@ -40,13 +40,17 @@ def export(
 
     trained = onnx.load(run)
     meta = onnx.describe(trained, name or out.stem, [_result(path, trained.config) for path in results or []])
-    data = onnx.with_metadata(onnx.graph(trained.net, trained.config.window.window_frames), meta)
+    block_frames = trained.config.rhythm.block_frames
+    beats = onnx.rhythm_graph(trained.beat_net, block_frames) if trained.beat_net else None
+    data = onnx.with_metadata(onnx.graph(trained.net, trained.config.window.window_frames), meta, beats)
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         # Written beside its place and moved there only once it is proved: a failed export leaves the old bundle.
         draft = Path(folder) / out.name
         draft.write_bytes(data)
         loaded = bundle.load(draft)
         worst = parity.check(trained.net, loaded, parity.windows(run))
+        if trained.beat_net:
+            worst = max(worst, parity.check_rhythm(trained.beat_net, loaded, parity.windows(run)))
         vectors, text = json.dumps(golden.vectors(trained)), card.card(meta)
         os.replace(draft, out)  # noqa: PTH105 - the atomic one
     out.with_suffix(".golden.json").write_text(vectors + "\n")
@@ -85,6 +89,7 @@ def _description(loaded: Bundle) -> list[str]:
         f"  classes       {', '.join(meta['classes'])}",
         f"  parameters    {meta.get('parameters', 'unknown')}",
         f"  hears         {spec.low_hz:g}-{spec.high_hz:g} Hz at {spec.rate_hz} Hz, {spec.features} values a frame",
+        f"  S1 and S2     {_rhythm(loaded)}",
         f"  window        {window.window_frames * hop_s:.2f} s, every {window.hop_frames * hop_s:.2f} s",
         f"  abstains      below probability {loaded.decide.threshold:.2f}",
         f"  licence       {meta.get('licence', 'unknown')}",
@@ -93,7 +98,15 @@ def _description(loaded: Bundle) -> list[str]:
     ]
 
 
+def _rhythm(loaded: Bundle) -> str:
+    if loaded.rhythm is None:
+        return "not found by this model"
+    return f"told {loaded.rhythm.spec.delay_s(loaded.front_end.spec):.2f} s late at most"
+
+
 def _short(figure: dict[str, Any]) -> str:
+    if "headline" in figure:
+        return ", ".join(f"{name} {score['value']}" for name, score in figure["headline"].items())
     scores = ", ".join(
         f"{key.replace('_', ' ')} {figure[key]['value']}" for key in ("accuracy", "balanced_accuracy", "macro_f1")
     )

@@ -1,7 +1,7 @@
-"""Golden vectors: short made-up sounds and the decisions that torch gives for them.
+"""Golden vectors: short made-up sounds, and the decisions and beats that torch gives for them.
 
-`laennec doctor` plays the same samples through the streaming pipeline and ONNX Runtime, and must get the same
-decisions. The sounds are made here, so that no recording of a person is shipped.
+`laennec doctor` plays the same samples through the streaming pipeline and ONNX Runtime, and must get the same. The
+sounds are made here, so that no recording of a person is shipped.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from export.onnx import Trained
-from models import decide
+from models import decide, quality
 from models.frontend import FrontEnd
-from models.quality import Quality
+from models.quality import Loudness
+from train import beats
 from train.filterbank import front_end
 from train.predict import window_logits
 
@@ -24,7 +25,7 @@ _LONGER_S = 2.5
 
 
 def vectors(trained: Trained) -> dict[str, Any]:
-    """Sounds and decisions, ready for JSON: rate_hz, and per case int16 samples and the decisions on them."""
+    """Ready for JSON: rate_hz, and per case int16 samples, and the decisions and beats on them."""
     features = front_end(trained.config.front_end)
     rate_hz = features.spec.rate_hz
     length_samples = features.spec.span_samples(trained.config.window.window_frames) + round(_LONGER_S * rate_hz)
@@ -35,6 +36,7 @@ def vectors(trained: Trained) -> dict[str, Any]:
                 "name": name,
                 "int16_base64": base64.b64encode(samples.astype("<i2").tobytes()).decode("ascii"),
                 "decisions": _decisions(trained, features, samples.astype(np.float32) / 32768),
+                "beats": _beats(trained, features, samples.astype(np.float32) / 32768),
             }
             for name, samples in _sounds(rate_hz, length_samples).items()
         ],
@@ -64,6 +66,8 @@ def _decisions(trained: Trained, features: FrontEnd, samples: Array) -> list[dic
     """What a stream of these samples must answer, hop by hop, computed without the streaming code."""
     spec, window = features.spec, trained.config.window
     heard = features.extract(samples)
+    # Of the whole sound: each is as loud from end to end, and none is near a limit.
+    loudness = Loudness(float(np.sqrt(np.mean(samples**2))), float(np.abs(samples).max()), 0.0)
     state, found = decide.init_state(), []
     ends = list(range(window.first_frames, len(heard) + 1, window.hop_frames))
     for end in [*ends, *([len(heard)] if len(heard) not in ends else [])]:
@@ -71,8 +75,16 @@ def _decisions(trained: Trained, features: FrontEnd, samples: Array) -> list[dic
         logits = window_logits(trained.net, [cut.astype(np.float32)])[0]
         full = end >= window.window_frames or end == len(heard)
         about = decide.Window(spec.span_samples(end) / spec.rate_hz, 0.0, "ok" if full else "listening", None)
-        # The sounds are loud and clear: a pipeline that finds their quality poor errs.
-        made, state = decide.decision(trained.decide, about, logits, Quality(1.0, ""), state)
+        judged = quality.assess(spec, features.log_energies(cut), loudness, trained.quality)
+        made, state = decide.decision(trained.decide, about, logits, judged, state)
         probabilities = [round(p, 6) for p in made.probabilities or ()]
         found.append({"t_s": made.t_s, "status": made.status, "label": made.label, "probabilities": probabilities})
     return found
+
+
+def _beats(trained: Trained, features: FrontEnd, samples: Array) -> list[dict[str, Any]]:
+    """The S1 and S2 that a stream of these samples must find."""
+    if trained.beat_net is None:
+        return []
+    found = beats.beats(trained.config, trained.beat_net, features.extract(samples))
+    return [{"t_s": round(b.t_s, 6), "sound": b.sound, "confidence": round(b.confidence, 6)} for b in found]

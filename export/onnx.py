@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import subprocess
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,15 +15,18 @@ from typing import Any, NamedTuple
 
 import onnx
 import torch
+from torch import Tensor, nn
 
 from models import bundle
 from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import InputFileError, SettingError
-from models.nets import POOLING, HeartNet, parameters
-from train import checkpoint, run
+from models.nets import POOLING, BeatNet, HeartNet, Onsets, parameters
+from models.quality import QualitySpec
+from train import checkpoint, run, signal_report
 from train.config import Config, from_dict
 from train.filterbank import front_end
+from train.loop import Net
 
 _OPSET = 17
 _LICENCE = "MIT"
@@ -34,8 +39,10 @@ class Trained(NamedTuple):
     """What a finished run left."""
 
     net: HeartNet
+    beat_net: BeatNet | None  # None where no recording had annotated beats
     config: Config
     decide: DecideSpec
+    quality: QualitySpec
     notes: dict[str, Any]  # splits and metrics, as written by the run
 
 
@@ -45,28 +52,67 @@ def load(folder: Path) -> Trained:
     Raises:
         InputFileError: not a run, or not finished.
     """
-    decide = run.decide_spec(folder)
+    torch.set_num_threads(1)  # as in training; networks this small only wait for their helpers
+    decide, quality = run.decide_spec(folder), run.quality_spec(folder)
     held = checkpoint.load(folder / "model.safetensors")
+    beats = folder / "beats.safetensors"
     try:
         config = from_dict(held.notes["config"])
-        run.check_finished(folder, held.notes["step"], config)
-        net = HeartNet(config.net)
-        net.load_state_dict(checkpoint.averaged(held))
+        net = _trained(folder, held, HeartNet(config.net), config.fit.steps)
+        beat_net = None
+        if beats.exists():
+            found = checkpoint.load(beats)
+            if from_dict(found.notes["config"]) != config:
+                raise InputFileError(f"{beats}: was trained with other settings than model.safetensors; train anew")
+            beat_net = _trained(folder, found, BeatNet(config.beat_net), config.beat_fit.steps)
         notes = {name: dict(json.loads((folder / f"{name}.json").read_text())) for name in ("splits", "metrics")}
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: weights that do not fit
         raise InputFileError(f"{folder}: is not a whole training run ({_first_line(error)}); train anew") from error
-    return Trained(net.eval(), config, decide, notes)
+    return Trained(net, beat_net, config, decide, quality, notes)
+
+
+def _trained(folder: Path, held: checkpoint.Checkpoint, net: Net, steps: int) -> Net:
+    """The network with a finished run's weights, ready to predict."""
+    run.check_finished(folder, held.notes["step"], steps)
+    net.load_state_dict(checkpoint.averaged(held))
+    return net.eval()
 
 
 def graph(net: HeartNet, frames: int) -> onnx.ModelProto:
-    """The network as ONNX, batch and time free.
+    """The network that classifies windows as ONNX, batch and time free.
 
     Args:
         net: ready to predict.
         frames: length of the example window.
     """
-    buffer = io.BytesIO()
     example = (torch.zeros(2, frames, net.spec.features), torch.tensor([frames, max(POOLING, frames // 2)]))
+    free = {"features": {0: "batch", 1: "time"}, "frames": {0: "batch"}, "logits": {0: "batch"}}
+    return _exported(net, example, bundle.INPUTS, (bundle.OUTPUT,), free)
+
+
+def rhythm_graph(net: BeatNet, frames: int) -> onnx.ModelProto:
+    """The network that finds S1 and S2 as ONNX: a block and a state in, onsets and a state out.
+
+    The batch is free. The time is not: a stream always gives whole blocks, and the weights of the running means are
+    constants then.
+
+    Args:
+        net: ready to predict.
+        frames: length of a block.
+    """
+    example = (torch.zeros(2, frames, net.spec.features), torch.zeros(2, net.spec.state))
+    free = {name: {0: "batch"} for name in (*bundle.RHYTHM_INPUTS, *bundle.RHYTHM_OUTPUTS)}
+    return _exported(Onsets(net), example, bundle.RHYTHM_INPUTS, bundle.RHYTHM_OUTPUTS, free)
+
+
+def _exported(
+    net: nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    free: dict[str, dict[int, str]],
+) -> onnx.ModelProto:
+    buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The old exporter keeps the time axis free and the weights inside the file; the new one does neither yet.
         warnings.simplefilter("ignore")
@@ -76,9 +122,9 @@ def graph(net: HeartNet, frames: int) -> onnx.ModelProto:
             buffer,  # type: ignore[arg-type]  # a file object is fine, only its annotation says paths
             dynamo=False,
             opset_version=_OPSET,
-            input_names=list(bundle.INPUTS),
-            output_names=[bundle.OUTPUT],
-            dynamic_axes={"features": {0: "batch", 1: "time"}, "frames": {0: "batch"}, "logits": {0: "batch"}},
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=free,
         )
     return onnx.load_from_string(buffer.getvalue())
 
@@ -105,8 +151,12 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
         "matrices": {key: bundle.encode_matrix(m) for key, m in features.matrices._asdict().items()},
         "window": asdict(trained.config.window),
         "decide": asdict(trained.decide),
+        "quality": asdict(trained.quality),
+        "rhythm": asdict(trained.config.rhythm) if trained.beat_net else None,
         "delay_s": spec.frame_samples / spec.rate_hz,
+        "rhythm_delay_s": trained.config.rhythm.delay_s(spec) if trained.beat_net else None,
         "parameters": parameters(trained.net),
+        "rhythm_parameters": parameters(trained.beat_net) if trained.beat_net else 0,
         "training": {key: {k: v for k, v in side.items() if k != "names"} for key, side in sides.items()},
         "held_out": trained.notes["metrics"],
         "figures": results,
@@ -116,10 +166,19 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
     }
 
 
-def with_metadata(model: onnx.ModelProto, meta: dict[str, Any]) -> bytes:
-    """The file's bytes."""
+def with_metadata(model: onnx.ModelProto, meta: dict[str, Any], rhythm: onnx.ModelProto | None) -> bytes:
+    """The file's bytes.
+
+    Args:
+        model: from `graph`.
+        meta: from `describe`.
+        rhythm: from `rhythm_graph`, where the run has one.
+    """
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {bundle.METADATA_KEY: json.dumps(meta)})
+    values = {bundle.METADATA_KEY: json.dumps(meta)}
+    if rhythm is not None:
+        values[bundle.RHYTHM_KEY] = base64.b64encode(rhythm.SerializeToString()).decode("ascii")
+    onnx.helper.set_model_props(model, values)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
@@ -133,8 +192,10 @@ def figures(result: dict[str, Any], config: Config) -> dict[str, Any]:
     """
     if replace(from_dict(result["config"]), seed=config.seed) != config:
         raise SettingError(f"the result of {result['protocol']} was made with other settings than this run")
-    kept = ("protocol", "says", "leaky", "n", "accuracy", "balanced_accuracy", "macro_f1", "auroc")
-    return {key: result[key] for key in kept}
+    about = {key: result[key] for key in ("protocol", "says", "leaky")}
+    if result["protocol"] in ("timing", "quality"):
+        return about | {"headline": signal_report.headline(result)}
+    return about | {key: result[key] for key in ("n", "accuracy", "balanced_accuracy", "macro_f1", "auroc")}
 
 
 def _licence(sides: dict[str, Any]) -> str:

@@ -12,8 +12,10 @@ from safetensors.numpy import load_file
 
 from models.bundle import Bundle
 from models.errors import InputFileError, ModelError
-from models.nets import POOLING, HeartNet
+from models.nets import POOLING, BeatNet, HeartNet
+from models.rhythm import Net
 from models.windows import pad
+from train.beats import TorchNet
 
 Array = np.ndarray
 
@@ -41,6 +43,43 @@ def check(net: HeartNet, bundle: Bundle, windows: Sequence[Array]) -> float:
     if not worst <= TOLERANCE:
         raise ModelError(f"ONNX Runtime and torch differ by {worst:.2g} in a logit (allowed {TOLERANCE}); not exported")
     return worst
+
+
+def check_rhythm(net: BeatNet, bundle: Bundle, windows: Sequence[Array]) -> float:
+    """Compare the networks that find S1 and S2, each carrying its own state, on noise and on given windows.
+
+    Args:
+        net: the torch network.
+        bundle: the exported one, with a rhythm.
+        windows: features (frames, features) of real audio; may be empty.
+
+    Returns:
+        Largest absolute difference of a logit.
+
+    Raises:
+        ModelError: the difference is above `TOLERANCE`.
+    """
+    if bundle.rhythm is None:
+        raise ModelError("the bundle holds no network that finds S1 and S2; not exported")
+    size = bundle.rhythm.spec.block_frames
+    noise = np.random.default_rng(0).normal(-8, 3, (100 * size, bundle.front_end.spec.features))
+    worst = 0.0
+    for heard in [noise, *windows]:
+        blocks = [heard[k : k + size].astype(np.float32) for k in range(0, len(heard) - size + 1, size)]
+        wanted, found = (_run(one, blocks) for one in (TorchNet(net), bundle.rhythm.net))
+        worst = float(np.max([worst, np.abs(wanted - found).max(initial=0)]))
+    if not worst <= TOLERANCE:
+        raise ModelError(f"ONNX Runtime and torch differ by {worst:.2g} in an onset (allowed {TOLERANCE})")
+    return worst
+
+
+def _run(net: Net, blocks: Sequence[Array]) -> Array:
+    """Logits (frames, 2) of blocks in a row, from the initial state."""
+    state, found = np.zeros(net.state_size, dtype=np.float32), [np.zeros((0, 2), dtype=np.float32)]
+    for block in blocks:
+        onsets, state = net(block, state)
+        found.append(onsets)
+    return np.concatenate(found)
 
 
 def windows(run: Path) -> list[Array]:

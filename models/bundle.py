@@ -1,6 +1,7 @@
 """Read, verify and describe a model bundle: one ONNX file whose metadata says everything else.
 
-Needs neither torch nor the onnx package. A bundle that does not verify is refused in one clear line.
+The file's own graph classifies windows. The graph that finds S1 and S2 lies in the metadata, since an ONNX file has
+one graph. Needs neither torch nor the onnx package. A bundle that does not verify is refused in one clear line.
 """
 
 from __future__ import annotations
@@ -19,19 +20,26 @@ from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import ModelError
 from models.frontend import FrontEnd, FrontEndSpec, Matrices
+from models.quality import QualitySpec
+from models.rhythm import SOUNDS, Rhythm, RhythmSpec
 from models.windows import WindowSpec
 
 Array = np.ndarray
 
 METADATA_KEY = "laennec"
-SCHEMA = 1
+#: Metadata key of the graph that finds S1 and S2, in base64.
+RHYTHM_KEY = "laennec-rhythm"
+SCHEMA = 2
 INPUTS = ("features", "frames")
 OUTPUT = "logits"
+RHYTHM_INPUTS = ("features", "state")
+RHYTHM_OUTPUTS = ("onsets", "next_state")
 #: The bundle that is used where no other is named.
 SHIPPED = Path(__file__).parent / "bundles" / "laennec.onnx"
 _MOST_BYTES = 32 * 2**20
 #: Minutes of audio; more is no window but a damaged number that would take all memory.
 _MOST_FRAMES = 20_000
+_MOST_STATE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class Bundle:
         front_end: features of audio at its spec's rate.
         window: when decisions fall due.
         decide: calibration and thresholds.
+        quality: weights of the signal quality index.
+        rhythm: finds S1 and S2; None in a model that was trained without annotated beats.
         session: ONNX Runtime; inputs features (batch, time, features) float32 and frames (batch,) int64.
     """
 
@@ -54,6 +64,8 @@ class Bundle:
     front_end: FrontEnd
     window: WindowSpec
     decide: DecideSpec
+    quality: QualitySpec
+    rhythm: Rhythm | None
     session: Any
 
     @property
@@ -86,12 +98,14 @@ def load(path: Path = SHIPPED) -> Bundle:
         spec: FrontEndSpec = _spec(FrontEndSpec, meta["front_end"])
         front_end = FrontEnd(spec, Matrices(**{k: decode_matrix(v) for k, v in meta["matrices"].items()}))
         window, decide = _spec(WindowSpec, meta["window"]), _spec(DecideSpec, meta["decide"])
+        quality: QualitySpec = _spec(QualitySpec, meta["quality"])
         digest, _ = meta["front_end_digest"], meta["id"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        rhythm = _rhythm(path, session, meta["rhythm"], spec)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
     if front_end.digest != digest:
         raise ModelError(f"{path}: the front end does not match its digest; the file was altered, export it again")
-    bundle = Bundle(path, hashlib.sha256(data).hexdigest(), meta, front_end, window, decide, session)
+    bundle = Bundle(path, hashlib.sha256(data).hexdigest(), meta, front_end, window, decide, quality, rhythm, session)
     _verify_graph(bundle)
     return bundle
 
@@ -170,6 +184,37 @@ def _metadata(path: Path, session: Any) -> dict[str, Any]:
     if classes != CLASSES:
         raise ModelError(f"{path}: answers other classes than {', '.join(CLASSES)}; use a model of this version")
     return dict(meta)
+
+
+def _rhythm(path: Path, session: Any, values: dict[str, Any] | None, front_end: FrontEndSpec) -> Rhythm | None:
+    if values is None:
+        return None
+    spec: RhythmSpec = _spec(RhythmSpec, values)
+    graph = session.get_modelmeta().custom_metadata_map[RHYTHM_KEY]
+    net = _BeatNet(_session(path, base64.b64decode(graph, validate=True)))
+    features, state = (np.zeros(n, dtype=np.float32) for n in ((spec.block_frames, front_end.features), net.state_size))
+    try:
+        onsets, following = net(features, state)
+    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
+        raise ValueError("the rhythm's graph does not run") from error
+    fits = onsets.shape == (spec.block_frames, len(SOUNDS)) and following.shape == state.shape
+    if not fits or not np.isfinite(onsets).all() or not np.isfinite(following).all():
+        raise ValueError("the rhythm's graph does not fit its description")
+    return Rhythm(spec, front_end, net)
+
+
+class _BeatNet:
+    """The graph that finds S1 and S2, as `models.rhythm.Net` wants it."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.state_size = int(session.get_inputs()[1].shape[1])
+        if not 0 < self.state_size <= _MOST_STATE:
+            raise ValueError("the rhythm's graph has no usable state")
+
+    def __call__(self, features: Array, state: Array) -> tuple[Array, Array]:
+        onsets, following = self._session.run(RHYTHM_OUTPUTS, {"features": features[None], "state": state[None]})
+        return onsets[0], following[0]
 
 
 def _verify_graph(bundle: Bundle) -> None:

@@ -9,11 +9,14 @@ import numpy as np
 
 from models.classes import CLASSES
 from models.quality import Quality
+from models.regularity import UNKNOWN, Regularity
 
 Logits = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 #: Every status a decision can have; `label` is None unless it is "ok".
 STATUSES: tuple[str, ...] = ("listening", "ok", "uncertain", "poor_signal", "gap")
+
+_NO_HEART = CLASSES.index("artifact")
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,10 @@ class Decision:
         probabilities: calibrated and smoothed, in the order of `CLASSES`; sum 1. None where too little was heard.
         quality: signal quality index, 0 (useless) to 1, or None where unknown.
         quality_reason: what lowers the quality, in words a person can act on; empty where nothing does.
-        heart_rate_bpm: or None where not confident.
+        heart_rate_bpm: or None where not confident, or where no heart is heard.
         logits: the network's own answer for this window alone, not smoothed; empty where it gave none.
+        regularity: of the beats, at times as `t_s`; `UNKNOWN` where no heart is heard, None where the model hears no
+            beats.
     """
 
     t_s: float
@@ -79,6 +84,7 @@ class Decision:
     quality_reason: str = ""
     heart_rate_bpm: float | None = None
     logits: tuple[float, ...] = ()
+    regularity: Regularity | None = None
 
 
 class Window(NamedTuple):
@@ -87,7 +93,7 @@ class Window(NamedTuple):
     t_s: float  # its end, from the first sample of the stream
     window_s: float  # its length
     status: str  # "ok" where it is full or the stretch ended; else "listening" or "gap"
-    heart_rate_bpm: float | None
+    regularity: Regularity | None  # of the beats up to its end; None where the model hears no beats
 
 
 def init_state() -> DecideState:
@@ -129,6 +135,14 @@ def whole(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
     return calibrate(spec, np.asarray(logits, dtype=np.float64).mean(axis=0))
 
 
+def withheld(spec: DecideSpec, quality: float, answer: int | None) -> bool:
+    """Whether a signal is too poor for an answer, the index of a class or None.
+
+    An artifact stands: that no heart is heard is what a poor signal says too. Not where nothing is heard at all.
+    """
+    return quality < spec.poor_quality and (answer != _NO_HEART or quality == 0)
+
+
 def decision(
     spec: DecideSpec, window: Window, logits: Logits, quality: Quality, state: DecideState
 ) -> tuple[Decision, DecideState]:
@@ -136,17 +150,21 @@ def decision(
 
     Args:
         spec: calibration, smoothing and thresholds.
-        window: where the window ends, its length, and what its status would be if it is sure.
+        window: where the window ends, its length, what its status would be if it is sure, and the beats' regularity.
         logits: (5,) of the window.
         quality: of the window.
         state: from `init_state` or the previous call.
     """
     probabilities, answer, state = step(spec, logits, state)
     status = window.status
-    if status == "ok" and quality.value < spec.poor_quality:
+    if status == "ok" and withheld(spec, quality.value, answer):
         status = "poor_signal"
     elif status == "ok" and answer is None:
         status = "uncertain"
+    regularity = window.regularity
+    # A rate must not pose as a heart's where none is heard.
+    if regularity and (answer == _NO_HEART or status == "gap" or quality.value < spec.poor_quality):
+        regularity = UNKNOWN
     made = Decision(
         t_s=window.t_s,
         window_s=window.window_s,
@@ -155,7 +173,8 @@ def decision(
         probabilities=tuple(float(p) for p in probabilities),
         quality=quality.value,
         quality_reason=quality.reason,
-        heart_rate_bpm=window.heart_rate_bpm,
+        heart_rate_bpm=regularity.heart_rate_bpm if regularity else None,
         logits=tuple(float(x) for x in logits),
+        regularity=regularity,
     )
     return made, state

@@ -65,6 +65,15 @@ class FrontEndSpec:
         """Values per frame."""
         return self.cepstra or self.bands
 
+    @property
+    def hop_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return self.hop_samples / self.rate_hz
+
+    def middle_s(self, frame: float) -> float:
+        """The middle of a frame, whose number may have a fraction, in seconds from the first sample."""
+        return (frame * self.hop_samples + self.frame_samples / 2) / self.rate_hz
+
     def span_samples(self, frames: int) -> int:
         """Samples at `rate_hz` that so many frames cover; 0 for none."""
         return (frames - 1) * self.hop_samples + self.frame_samples if frames else 0

@@ -1,4 +1,8 @@
-"""The network: two pooling convolutions, one unidirectional LSTM, attention pooling. The only torch file in models/."""
+"""The two networks, and the only torch file in models/.
+
+`HeartNet` says what a window sounds like: two pooling convolutions, one unidirectional LSTM, attention pooling.
+`BeatNet` says frame by frame where S1 and S2 begin: one convolution, one GRU, state in and state out.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from models.classes import CLASSES
 
 #: Frames that one LSTM step stands for: two poolings by two.
 POOLING = 4
+_REACH = 5  # frames under BeatNet's convolution
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,93 @@ class HeartNet(nn.Module):
     def _pool(x: Tensor, frames: Tensor) -> Tensor:
         pooled = nn.functional.max_pool1d(x, 2)
         return pooled * _mask(pooled.transpose(1, 2), frames).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class BeatNetSpec:
+    """Size of the network that finds S1 and S2.
+
+    Attributes:
+        features: values per frame.
+        channels: channels of the convolution.
+        hidden: units of the GRU.
+        dropout: share of values zeroed in training, before the GRU and before the last layer.
+        keep: weight of the past in the running mean of each band; 0.99 forgets with a time constant of 100 frames.
+    """
+
+    features: int = 32
+    channels: int = 48
+    hidden: int = 64
+    dropout: float = 0.2
+    keep: float = 0.99
+
+    @property
+    def state(self) -> int:
+        """Values that the network carries from call to call."""
+        return self.features + 2 + (_REACH - 1) * self.features + self.hidden
+
+
+class BeatNet(nn.Module):
+    """How likely S1 or S2 began some frames ago; causal, since it answers late instead of looking ahead.
+
+    Each band's running mean is removed and one running deviation scales the rest, which removes the device's frequency
+    response and the level. However a stretch is cut into calls, the answers are the same but for rounding.
+
+    Shape:
+        features: (batch, time, features) float32, time >= 1.
+        state: (batch, spec.state) float32; zeros at the start of a stretch.
+        returns: (batch, time, 5) float32, logits of S1's onset, of S2's onset, and of the phase (none, S1 to S2, S2 to
+            S1; used in training alone), all of the frame `lookahead_frames` ago; and the next state.
+    """
+
+    def __init__(self, spec: BeatNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.convolution = nn.Conv1d(spec.features, spec.channels, _REACH)
+        self.gru = nn.GRU(spec.channels, spec.hidden, batch_first=True)
+        self.dropout = nn.Dropout(spec.dropout)
+        self.last = nn.Linear(spec.hidden, 5)
+
+    def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        spec = self.spec
+        sums, tail, hidden = torch.split(state, [spec.features + 2, (_REACH - 1) * spec.features, spec.hidden], dim=1)
+        normal, sums = _running(features, sums, spec.keep)
+        heard = torch.cat([tail.view(-1, _REACH - 1, spec.features), normal], dim=1)
+        x = self.convolution(heard.transpose(1, 2)).relu().transpose(1, 2)
+        x, hidden = self.gru(self.dropout(x), hidden[None].contiguous())
+        tail = heard[:, -(_REACH - 1) :].flatten(1)
+        return self.last(self.dropout(x)), torch.cat([sums, tail, hidden[0]], dim=1)
+
+
+class Onsets(nn.Module):
+    """What of a `BeatNet` is used when listening: the logits (batch, time, 2) of S1's and S2's onset, and the state."""
+
+    def __init__(self, net: BeatNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        answers, following = self.net(features, state)
+        return answers[:, :, :2], following
+
+
+def _running(x: Tensor, sums: Tensor, keep: float) -> tuple[Tensor, Tensor]:
+    """Remove exponentially forgetting means: x (batch, time, features) -> the same shape, and the next sums.
+
+    The sums (batch, features + 2) are of x, of its mean square over the bands, and of the weights.
+    """
+    steps = torch.arange(int(x.shape[1]), dtype=x.dtype, device=x.device)
+    lag = steps[:, None] - steps[None, :]
+    weights = (keep ** lag.clamp(min=0)) * (lag >= 0)
+    past = (keep ** (steps + 1))[None, :, None]
+    parts = torch.cat([x, (x * x).mean(dim=2, keepdim=True)], dim=2)
+    total = weights @ parts + past * sums[:, None, :-1]
+    weight = weights.sum(dim=1)[None, :, None] + past * sums[:, None, -1:]
+    mean, square = torch.split(total / weight, [x.shape[2], 1], dim=2)
+    variance = (square - (mean * mean).mean(dim=2, keepdim=True)).clamp(min=0)
+    return (x - mean) / (variance + 1e-2).sqrt(), torch.cat([total, weight], dim=2)[:, -1]
 
 
 def _mask(x: Tensor, frames: Tensor) -> Tensor:

@@ -1,18 +1,21 @@
 """Signal quality index of a window, 0 to 1, with the reason for a low value in words a person can act on.
 
-A product of factors after Springer et al. 2016 ("Automated signal quality assessment of mobile phone-recorded heart
-sound signals"), who combine such measures: presence of a signal, level, clipping, periodicity of the envelope. Ours
-differs in that the factors are fixed ramps. Only a missing or badly clipped signal brings the index below the level at
-which a label is withheld; a lack of rhythm alone does not, since `artifact` is a class of its own.
+The index is a logistic regression on five measures of the front end's log energies, learned from real recordings by
+`train.quality`, times factors for faults of which there are too few recordings to learn from: a missing signal, a
+faint one, a clipped one. The measures stand for those of Springer et al. 2016 ("Automated signal quality assessment of
+mobile phone-recorded heart sound signals"); where ours differ, they did as well or better on the same recordings and
+cost less (docs/evaluation.md). Gain changes none of them. Only `balance` looks at the spectrum, which names the device.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from models import rhythm
 from models.frontend import FrontEndSpec
 
 Array = np.ndarray
@@ -33,50 +36,213 @@ class Quality(NamedTuple):
     reason: str  # empty where the index is good
 
 
-_GOOD = 0.6
-_REASONS = (
+class Measures(NamedTuple):
+    """What is measured of a window; its energy is that of three octaves, each the geometric mean of its bands.
+
+    Attributes:
+        periodicity: how far the autocorrelation of the log energy climbs to its highest point at the lags of a heart's
+            cycle (0.3-1.5 s), from its lowest point at a shorter lag; 0 to 2. The height alone would take any slow
+            drift for a rhythm.
+        balance: log energy at 25-200 Hz less that at 200-400 Hz, in the loudest tenth of the frames; nepers, -4 to 6.
+        coherence: correlation of the log energies at 100-200 Hz and at 200-400 Hz; -1 to 1. A heart sound comes and
+            goes at all pitches at once.
+        concentration: log of the loudest tenth's share of the energy; about -2.3 to 0. In the place of kurtosis.
+        mobility: how quickly the log energy changes, its root mean square step over its spread (Hjorth 1970); 0 to 2.
+            Heart sounds are short, most others drawn out. In the place of sample entropy.
+    """
+
+    periodicity: float
+    balance: float
+    coherence: float
+    concentration: float
+    mobility: float
+
+
+@dataclass(frozen=True)
+class QualitySpec:
+    """The logistic regression. Part of the bundle. The defaults were fitted on PASCAL, CirCor and ESC-10.
+
+    Attributes:
+        bias: log odds where every measure is 0.
+        periodicity, balance, coherence, concentration, mobility: weight of each of `Measures`.
+        usual_periodicity, usual_balance, usual_coherence, usual_concentration, usual_mobility: median of each in clean
+            heart sounds; what a low index is compared with to find its reason.
+    """
+
+    bias: float = -7.8842
+    periodicity: float = 1.9815
+    balance: float = 0.3848
+    coherence: float = 5.627
+    concentration: float = 2.6758
+    mobility: float = 4.3
+    usual_periodicity: float = 0.8581
+    usual_balance: float = 3.0588
+    usual_coherence: float = 0.8255
+    usual_concentration: float = -0.3004
+    usual_mobility: float = 0.7674
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(x) for x in (self.bias, *self.weights, *self.usual)):
+            raise ValueError("the quality index's weights must be finite numbers")
+
+    @property
+    def weights(self) -> Measures:
+        """The weight of each measure."""
+        return Measures(*(getattr(self, name) for name in Measures._fields))
+
+    @property
+    def usual(self) -> Measures:
+        """The median of each measure in clean heart sounds."""
+        return Measures(*(getattr(self, f"usual_{name}") for name in Measures._fields))
+
+
+#: Below it the index comes with a reason.
+GOOD = 0.6
+_FASTEST_S, _SLOWEST_S = 0.3, 1.5
+#: A frame that differs less than this from the one before, in nepers, repeats it.
+_SAME = 1e-6
+_FAULTS = (
     "no signal: check the connection and the input's mute switch",
     "nothing where heart sounds are: check the input, switch noise suppression off",
     "too quiet: press firmer or raise the gain",
     "clipping: lower the gain",
-    "no steady beat: hold the stethoscope still, keep the room quiet",
+)
+#: In the order of `Measures`.
+_LACKS = (
+    "no steady beat: hold the stethoscope still, try another place on the chest",
+    "speech or rubbing: keep quiet, hold the stethoscope still",
+    "background noise: keep the room quiet, press firmer",
+    "steady noise: look for fans and mains hum, press firmer",
+    "speech or other drawn-out sounds: keep quiet",
 )
 
 
-def assess(spec: FrontEndSpec, features: Array, loudness: Loudness) -> Quality:
+def assess(spec: FrontEndSpec, features: Array, loudness: Loudness, quality: QualitySpec = QualitySpec()) -> Quality:
     """Judge a window.
 
     Args:
         spec: the front end.
         features: (k, bands) log energies of the window, k >= 0.
         loudness: of the same stretch of audio.
+        quality: the fitted regression.
+
+    Returns:
+        How well heart sounds can be heard: near 1 for clean ones, near 0 for other sounds alone. Below `GOOD` also the
+        fault or measure that lowers it most, set against clean heart sounds.
     """
-    level_db = 20 * np.log10(max(loudness.rms, 1e-9))
-    factors = (
+    factors = faults(features, loudness)
+    if not min(factors):
+        return Quality(0.0, _FAULTS[factors.index(0.0)])
+    found = measure(spec, features)
+    value = index(quality, factors, found)
+    return Quality(value, "" if value >= GOOD else _reason(quality, factors, found))
+
+
+def faults(features: Array, loudness: Loudness) -> tuple[float, ...]:
+    """Factors, 0 to 1, for no signal, one that repeats itself, a faint one and a clipped one. Arguments as `assess`."""
+    level_db = 20 * math.log10(max(loudness.rms, 1e-9))
+    return (
         float(level_db > -90),
-        float(_changes(features)),
+        _ramp(-_repeated_share(features), -0.9, -0.2),
         _ramp(level_db, -75, -55, least=0.3),
         _ramp(-loudness.clipped_share, -0.2, -0.005),
-        _ramp(_periodicity(spec, features), 0.05, 0.5, least=0.3),
     )
-    index = float(np.prod(factors))
-    worst = int(np.argmin(factors))
-    return Quality(index, "" if index >= _GOOD else _REASONS[worst])
 
 
-def _changes(features: Array) -> bool:
-    """Whether anything sounds: silence and a constant offset give the same frame over and over."""
-    return len(features) > 0 and bool(np.ptp(features, axis=0).max() > 1e-6)
+def index(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -> float:
+    """The index, of factors from `faults` and measures from `measure`."""
+    return math.prod(factors) * _sigmoid(_log_odds(quality, found))
 
 
-def _periodicity(spec: FrontEndSpec, features: Array) -> float:
-    """Highest autocorrelation of the envelope at lags of a heart's cycle; 0 to 1."""
+def measure(spec: FrontEndSpec, features: Array) -> Measures:
+    """The measures of a window (k, bands) of log energies, k >= 2."""
+    octaves = features @ _octaves(spec)
+    energy = np.maximum(np.exp(octaves - octaves.max()) @ np.ones(3), 1e-30)
+    tenth = max(1, len(energy) // 10)
+    loudest = np.argpartition(energy, -tenth)[-tenth:]
+    likeness = _autocorrelation(np.log(energy))
+    low, middle, high = octaves.T
+    balance = float((0.5 * (low + middle) - high)[loudest].mean())
+    return Measures(
+        periodicity=_periodicity(spec, likeness),
+        balance=min(max(balance, -4.0), 6.0),
+        coherence=_correlation(middle, high),
+        concentration=math.log(energy[loudest].sum() / energy.sum()),
+        mobility=math.sqrt(min(max(2 - 2 * likeness[1], 0.0), 4.0)),
+    )
+
+
+def _log_odds(quality: QualitySpec, found: Measures) -> float:
+    """The regression's answer, before the logistic function."""
+    return quality.bias + sum(w * x for w, x in zip(quality.weights, found, strict=True))
+
+
+def _reason(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -> str:
+    """What lowers the index most: the fault or measure by whose repair its logarithm would rise most."""
+    odds = _log_odds(quality, found)
+    gains = [-math.log(factor) for factor in factors]
+    for weight, x, usual in zip(quality.weights, found, quality.usual, strict=True):
+        repaired = odds + weight * (usual - x)
+        gains.append(math.log(_sigmoid(repaired) / _sigmoid(odds)))
+    return (*_FAULTS, *_LACKS)[gains.index(max(gains))]
+
+
+def _repeated_share(features: Array) -> float:
+    """Share of frames that repeat the one before, as digital silence and a constant offset do; 1 for a lone frame."""
+    if len(features) < 2:
+        return 1.0
+    level = features @ np.ones(features.shape[1])
+    return np.count_nonzero(np.abs(level[1:] - level[:-1]) < _SAME) / (len(level) - 1)
+
+
+@lru_cache
+def _octaves(spec: FrontEndSpec) -> Array:
+    """(bands, 3) weights that average the bands at 25-100, 100-200 and 200-400 Hz; the nearest where there are none."""
+    centres_mel = np.linspace(_mel(spec.low_hz), _mel(spec.high_hz), spec.bands + 2)[1:-1]
+    members = np.eye(3)[np.searchsorted([_mel(100.0), _mel(200.0)], centres_mel, side="right")]
+    for octave, middle_hz in enumerate((62.5, 150.0, 300.0)):
+        if not members[:, octave].any():
+            members[np.abs(centres_mel - _mel(middle_hz)).argmin(), octave] = 1
+    return np.asarray(members / members.sum(axis=0))
+
+
+def _periodicity(spec: FrontEndSpec, likeness: Array) -> float:
+    """Climb of the autocorrelation to its highest point at lags of a heart's cycle; 0 where too few lags are known."""
     frame_rate_hz = spec.rate_hz / spec.hop_samples
-    likeness = rhythm.autocorrelation(rhythm.envelope(spec, features)) if len(features) else np.zeros(0)
-    cycle = likeness[round(0.3 * frame_rate_hz) : round(1.5 * frame_rate_hz)]
-    return float(np.clip(cycle.max(), 0, 1)) if len(cycle) else 0.0
+    shortest, longest = round(_FASTEST_S * frame_rate_hz), round(_SLOWEST_S * frame_rate_hz)
+    cycle = likeness[shortest : longest + 1]
+    if not len(cycle):
+        return 0.0
+    best = shortest + int(cycle.argmax())
+    return min(float(likeness[best] - likeness[: best + 1].min()), 2.0)
+
+
+def _autocorrelation(x: Array) -> Array:
+    """Unbiased normalised autocorrelation of (k,), k >= 2, at lags 0 to 3k/4; zeros where x is constant."""
+    centred = x - x.mean()
+    power = float(centred @ centred)
+    lags = max(2, 3 * len(x) // 4)
+    if power <= 1e-9 * len(x):
+        return np.zeros(lags)
+    products = np.correlate(centred, centred, "full")[len(x) - 1 :][:lags]
+    return np.asarray(products * len(x) / (power * (len(x) - np.arange(lags))))
+
+
+def _correlation(x: Array, y: Array) -> float:
+    """Pearson's; 0 where one is constant."""
+    x, y = x - x.mean(), y - y.mean()
+    scale = math.sqrt((x @ x) * (y @ y))
+    return min(max(float(x @ y) / scale, -1.0), 1.0) if scale > 1e-9 * len(x) else 0.0
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-min(max(x, -500.0), 500.0)))
 
 
 def _ramp(x: float, low: float, high: float, least: float = 0.0) -> float:
     """`least` at low and below, 1 at high and above, straight between."""
-    return float(np.interp(x, [low, high], [least, 1.0]))
+    return least + (1 - least) * min(max((x - low) / (high - low), 0.0), 1.0)
+
+
+def _mel(hz: float) -> float:
+    return 2595 * math.log10(1 + hz / 700)

@@ -1,105 +1,169 @@
-"""The heart's rhythm from the front end's frames: envelope and heart rate. Causal: only what was heard goes in.
+"""S1 and S2 of a stream, one by one: the front end's frames in, beats out. Causal, late by a bounded delay.
 
-The rate is the lag of the first strong peak of the envelope's autocorrelation (Schmidt et al. 2010, "Segmentation of
-heart sound recordings by a duration-dependent hidden Markov model", section 2.3). Ours differs in that the envelope is
-the log energy of the mel bands below 200 Hz, which the front end has computed already.
+A small recurrent network (`models.nets.BeatNet`, run by ONNX Runtime) says of every frame how likely S1 or S2 began
+there; a beat is a peak of that which nothing near it exceeds. Published segmenters decode such probabilities with a
+hidden semi-Markov model of the durations (Schmidt et al. 2010; Springer et al. 2016). Ours does not: the network has
+learned the durations, and such a decoder added nothing that could be measured (`docs/decisions.md`).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from models.frontend import FrontEndSpec
 
 Array = np.ndarray
-
-#: Audio behind a heart rate, at most: long enough for several cycles, short enough to follow a change.
-MEMORY_S = 8.0
-_LEAST_S = 3.0
-_SLOWEST_BPM, _FASTEST_BPM = 40.0, 190.0
-_HIGHEST_HZ = 200.0
-#: A peak lower than this is no rhythm. In white noise of 8 s, peaks reach about .25.
-_LEAST_CONFIDENCE = 0.35
-#: A peak at a whole fraction of the lag must reach this share of the highest to be taken as the true cycle.
-_SHORTER_SHARE = 0.85
+SOUNDS = ("S1", "S2")
+_MOST_FRAMES = 1000
 
 
-class HeartRate(NamedTuple):
-    """A rate and how far to trust it."""
+@dataclass(frozen=True)
+class RhythmSpec:
+    """How onsets are found. Part of the bundle.
 
-    bpm: float | None  # None where not confident
-    confidence: float  # height of the autocorrelation peak, 0 to 1
+    Attributes:
+        block_frames: frames that the network hears at a time; always as many, so that rounding is always the same.
+        lookahead_frames: the network speaks of the frame so long ago.
+        near_frames: a beat's likelihood is the highest within so many frames to either side.
+        threshold: least probability of an onset.
+    """
+
+    block_frames: int = 15
+    lookahead_frames: int = 12
+    near_frames: int = 3
+    threshold: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, least in (("block_frames", 1), ("near_frames", 1), ("lookahead_frames", 0)):
+            if not least <= getattr(self, name) <= _MOST_FRAMES:
+                raise ValueError(f"{name} must be from {least} to {_MOST_FRAMES}, not {getattr(self, name)}")
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be in (0, 1), not {self.threshold}")
+
+    @property
+    def delay_frames(self) -> int:
+        """Frames between an onset's own and the last one that must be heard to tell it, at most."""
+        return self.lookahead_frames + self.near_frames + self.block_frames - 1
+
+    def delay_s(self, front_end: FrontEndSpec) -> float:
+        """A beat is told so long after its onset at most, beyond what the resampler is late."""
+        return (self.delay_frames * front_end.hop_samples + front_end.frame_samples) / front_end.rate_hz
 
 
-def memory_frames(spec: FrontEndSpec) -> int:
-    """Frames that `heart_rate` looks back on at most."""
-    return round(MEMORY_S * spec.rate_hz / spec.hop_samples)
+class Net(Protocol):
+    """The network.
+
+    Attributes:
+        state_size: values that it carries from block to block.
+    """
+
+    state_size: int
+
+    def __call__(self, features: Array, state: Array) -> tuple[Array, Array]:
+        """Features (time, features) and a state (state_size,), both float32 -> logits (time, 2) of S1 and S2, state."""
 
 
-def envelope(spec: FrontEndSpec, features: Array) -> Array:
-    """Loudness below 200 Hz, frame by frame.
+class Beat(NamedTuple):
+    """One heart sound."""
+
+    t_s: float  # its onset, from the first sample of the stretch; in a stream's events, of the stream
+    sound: str  # "S1" or "S2"
+    confidence: float  # probability of an onset there, as the network sees it; 0 to 1
+
+
+class RhythmState(NamedTuple):
+    """What finding beats carries from block to block."""
+
+    waiting: Array  # (n, features), n < block_frames, not yet heard by the network
+    last: Array  # (1, features), the newest frame; (0, features) before any
+    net: Array  # (net.state_size,) float32
+    heard: int  # frames that the network has heard; without bound, so exact over any length
+    scores: Array  # (2 * near_frames, 2) logits of the newest frames, whose neighbourhood is not known yet
+
+
+class Rhythm:
+    """Finds S1 and S2 in a stream.
 
     Args:
-        spec: the front end; log energies, not cepstra.
-        features: (k, bands) log energies.
-
-    Returns:
-        (k,) mean log energy of the bands whose centre lies below 200 Hz.
+        spec: how.
+        front_end: rate and frames of the features.
+        net: the network.
     """
-    mel_edges = np.linspace(_mel(spec.low_hz), _mel(spec.high_hz), spec.bands + 2)
-    low = mel_edges[1:-1] < _mel(_HIGHEST_HZ)
-    return np.asarray(features[:, low].mean(axis=1))
+
+    def __init__(self, spec: RhythmSpec, front_end: FrontEndSpec, net: Net) -> None:
+        self.spec = spec
+        self.net = net
+        self._front_end = front_end
+
+    def init_state(self) -> RhythmState:
+        """The state before any frame."""
+        nothing = np.zeros((0, self._front_end.features))
+        silent = np.full((2 * self.spec.near_frames, 2), -np.inf)
+        return RhythmState(nothing, nothing, np.zeros(self.net.state_size, dtype=np.float32), 0, silent)
+
+    def step(self, features: Array, state: RhythmState) -> tuple[list[Beat], RhythmState]:
+        """Hear some frames.
+
+        Args:
+            features: (k, features), k >= 0.
+            state: from `init_state` or the previous call.
+
+        Returns:
+            Beats in the order of their onsets, none of which is ever taken back, and the next state.
+        """
+        waiting = np.concatenate([state.waiting, features])
+        beats: list[Beat] = []
+        size = self.spec.block_frames
+        for begin in range(0, len(waiting) - size + 1, size):
+            found, state = self._block(waiting[begin : begin + size], state)
+            beats += found
+        rest = waiting[len(waiting) - len(waiting) % size :]
+        return beats, state._replace(waiting=rest, last=waiting[-1:] if len(waiting) else state.last)
+
+    def flush(self, state: RhythmState) -> list[Beat]:
+        """No more will come: the beats that still waited for frames. The last frame stands in for them."""
+        beats, _ = self.step(np.repeat(state.last, self.spec.delay_frames, axis=0), state)
+        # An onset may lie half a frame before the middle of its own; those of frames that were never heard are none.
+        end_s = self._front_end.middle_s(state.heard + len(state.waiting) - 0.5)
+        return [beat for beat in beats if beat.t_s <= end_s]
+
+    def known_s(self, state: RhythmState, ended: bool = False) -> float:
+        """Up to where all beats are told: none with an earlier onset will follow. After `flush` that is the end."""
+        if ended:
+            return self._front_end.middle_s(state.heard + len(state.waiting))
+        return self._front_end.middle_s(max(0, state.heard - self.spec.lookahead_frames - self.spec.near_frames) - 0.5)
+
+    def _block(self, features: Array, state: RhythmState) -> tuple[list[Beat], RhythmState]:
+        logits, net = self.net(features.astype(np.float32), state.net)
+        scores = np.concatenate([state.scores, logits.astype(np.float64)])
+        # The first frames answer for frames before the stretch began.
+        first = state.heard - self.spec.lookahead_frames - self.spec.near_frames
+        heard = state.heard + len(features)
+        beats = [self._beat(scores, k, c, first) for k, c in self._peaks(scores) if first + k >= 0]
+        return beats, state._replace(net=net, heard=heard, scores=scores[-2 * self.spec.near_frames :])
+
+    def _peaks(self, scores: Array) -> list[tuple[int, int]]:
+        """Places and sounds of the peaks among scores (2 near + n, 2), as indices into the n in the middle."""
+        near = self.spec.near_frames
+        least = np.log(self.spec.threshold / (1 - self.spec.threshold))
+        highest = scores.max(axis=1).tolist()
+        return [
+            (k, int(scores[near + k].argmax()))
+            for k, peak in enumerate(highest[near:-near])
+            # Of equals the first: steady sound must not be a beat a frame.
+            if peak > least and peak > max(highest[k : k + near]) and peak == max(highest[k : k + 2 * near + 1])
+        ]
+
+    def _beat(self, scores: Array, place: int, sound: int, first: int) -> Beat:
+        at = place + self.spec.near_frames
+        frame = first + place + peak_part(*scores[at - 1 : at + 2, sound])
+        return Beat(float(self._front_end.middle_s(frame)), SOUNDS[sound], float(1 / (1 + np.exp(-scores[at, sound]))))
 
 
-def heart_rate(spec: FrontEndSpec, loudness: Array) -> HeartRate:
-    """Beats per minute of the last seconds.
-
-    Args:
-        spec: the front end, for the frame rate.
-        loudness: (k,) from `envelope`; the newest `MEMORY_S` count.
-
-    Returns:
-        Rate between 40 and 190 bpm, or None for less than 3 s or without a clear rhythm.
-    """
-    frame_rate_hz = spec.rate_hz / spec.hop_samples
-    heard = loudness[-memory_frames(spec) :]
-    if len(heard) < _LEAST_S * frame_rate_hz:
-        return HeartRate(None, 0.0)
-    likeness = autocorrelation(heard)
-    shortest = int(frame_rate_hz * 60 / _FASTEST_BPM)
-    longest = min(int(frame_rate_hz * 60 / _SLOWEST_BPM) + 1, len(likeness) - 2)
-    peaks = [k for k in range(shortest, longest + 1) if likeness[k - 1] < likeness[k] >= likeness[k + 1]]
-    if not peaks:
-        return HeartRate(None, 0.0)
-    best = max(peaks, key=lambda k: likeness[k])
-    # Several cycles match as well as one: prefer the shortest part of them that matches nearly as well.
-    nearly = [k for k in peaks if likeness[k] >= _SHORTER_SHARE * likeness[best]]
-    best = next((k for k in nearly if abs(best - round(best / k) * k) <= round(best / k)), best)
-    confidence = float(np.clip(likeness[best], 0, 1))
-    if confidence < _LEAST_CONFIDENCE:
-        return HeartRate(None, confidence)
-    return HeartRate(60 * frame_rate_hz / _between(likeness, best), confidence)
-
-
-def autocorrelation(x: Array) -> Array:
-    """Unbiased normalised autocorrelation of (k,) at lags 0 to 3k/4; zeros where x is constant."""
-    centred = x - x.mean()
-    power = float(np.dot(centred, centred))
-    lags = max(1, 3 * len(x) // 4)
-    if power <= 1e-9 * len(x):
-        return np.zeros(lags)
-    spectrum = np.fft.rfft(centred, 2 * len(x))
-    products = np.fft.irfft(spectrum * spectrum.conj(), 2 * len(x))[:lags]
-    return np.asarray(products / (len(x) - np.arange(lags)) * len(x) / power)
-
-
-def _between(y: Array, k: int) -> float:
-    """Place of the peak between samples, by a parabola through three."""
-    bend = y[k - 1] - 2 * y[k] + y[k + 1]
-    return k + (0.5 * (y[k - 1] - y[k + 1]) / bend if bend else 0.0)
-
-
-def _mel(hz: float) -> float:
-    return float(2595 * np.log10(1 + hz / 700))
+def peak_part(before: float, peak: float, after: float) -> float:
+    """How far a peak lies beyond the highest of three neighbours, in steps, by a parabola through them; -0.5 to 0.5."""
+    bend = before - 2 * peak + after
+    return 0.5 * (before - after) / bend if np.isfinite(bend) and bend < 0 else 0.0

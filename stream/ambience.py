@@ -26,7 +26,12 @@ def pink_noise(before: np.random.Generator, now: np.random.Generator, rate_hz: i
 
 
 def bursts(rng: np.random.Generator, second: int, rate_hz: int) -> list[Sound]:
-    """Speech-like syllables and rubs that begin in one second, at random times; none lasts longer than 0.9 s.
+    """What an `artifact` is made of: syllables, and now and then a rub."""
+    return speech(rng, second, rate_hz) + rubs(rng, second, 0.3)
+
+
+def speech(rng: np.random.Generator, second: int, rate_hz: int) -> list[Sound]:
+    """Speech-like syllables that begin in one second, up to four at random times; in one second of four none.
 
     Args:
         rng: generator of this second.
@@ -38,10 +43,15 @@ def bursts(rng: np.random.Generator, second: int, rate_hz: int) -> list[Sound]:
         length_s = rng.uniform(0.08, 0.35)
         voice = _syllable(rng, length_s, rng.uniform(0.1, 0.4), min(2500.0, 0.45 * rate_hz))
         sounds.append(Sound(second + rng.random(), length_s, voice))
-    if rng.random() < 0.3:
-        length_s = rng.uniform(0.2, 0.9)
-        sounds.append(Sound(second + rng.random(), length_s, _rub(rng, length_s, rng.uniform(0.1, 0.4))))
     return sounds
+
+
+def rubs(rng: np.random.Generator, second: int, chance: float) -> list[Sound]:
+    """A rub of cloth on the chest piece that begins in one second, by chance; it lasts no longer than 0.9 s."""
+    if rng.random() >= chance:
+        return []
+    length_s = rng.uniform(0.2, 0.9)
+    return [Sound(second + rng.random(), length_s, _rub(rng, length_s, rng.uniform(0.1, 0.4)))]
 
 
 def _pink_spell(rng: np.random.Generator, rate_hz: int) -> Signal:

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
     """Hear a recording as a stream, as fast as it goes, and answer for the whole of it.
 
     The answer is the calibrated mean over the windows that speak for the recording (`windows.recording_ends`); the
-    quality is their median, the heart rate the median of those known.
+    quality is their median, the heart rate the median of those known; it is withheld where no heart is heard.
 
     Args:
         path: a sound file.
@@ -88,19 +88,21 @@ def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: f
     rates = [d.heart_rate_bpm for d in decisions if d.heart_rate_bpm is not None]
     row |= {f"p_{name}": round(float(p), 6) for name, p in zip(CLASSES, probabilities, strict=True)}
     row["quality"] = round(quality, 4)
-    row["heart_rate_bpm"] = round(float(np.median(rates)), 1) if rates else None
-    row["status"] = _status(model, speaking[-1].status, float(probabilities.max()), quality)
+    row["status"] = _status(model, speaking[-1].status, probabilities, quality)
     if row["status"] == "ok":
         row["label"] = CLASSES[int(probabilities.argmax())]
+    if rates and row["status"] != "poor_signal" and row["label"] != "artifact":
+        row["heart_rate_bpm"] = round(float(np.median(rates)), 1)
     return row
 
 
-def _status(model: Bundle, last: str, confidence: float, quality: float) -> str:
+def _status(model: Bundle, last: str, probabilities: np.ndarray, quality: float) -> str:
     if last in {"listening", "gap"}:
         return "listening"
-    if quality < model.decide.poor_quality:
+    sure = float(probabilities.max()) >= model.decide.threshold
+    if decide.withheld(model.decide, quality, int(probabilities.argmax()) if sure else None):
         return "poor_signal"
-    return "ok" if confidence >= model.decide.threshold else "uncertain"
+    return "ok" if sure else "uncertain"
 
 
 def _bad(path: Path, error: LaennecError) -> Row:
@@ -122,7 +124,7 @@ def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -
     # spawn: ONNX Runtime's session must not be inherited by a fork.
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_worker, (model.path, channel))
     try:
-        with _interrupts_ignored():  # and so in the workers that `map` starts: Ctrl-C is this process's to answer
+        with _interrupts_held():
             found = pool.map(_classify_in_worker, paths, chunksize=8)
         yield from found
     finally:
@@ -130,13 +132,26 @@ def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started meanwhile ignore SIGINT for good."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl-C: it is this one's to answer, and does so afterwards.
+
+    Blocking it, which processes inherit, is not enough here: another thread, of a library, may get it.
+    """
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    maskable = hasattr(signal, "pthread_sigmask")  # else: Windows, nothing is inherited
+    if maskable:
+        # Started with the first process otherwise, and it would unblock the signal for those after it.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        if maskable:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 _worker: dict[str, Any] = {}  # a worker process's model and channel: a session can't be sent between processes

@@ -16,16 +16,8 @@ from models.bundle import Bundle
 from models.errors import InputFileError, LaennecError, SettingError
 from stream import display, options
 from stream.block import Source
-from stream.options import (
-    ChannelOption,
-    JsonOption,
-    LogOption,
-    ModelOption,
-    Output,
-    PlainOption,
-    QuietOption,
-    RecordOption,
-)
+from stream.cases import CASES
+from stream.patient import NOISES, LostContact, Patient
 from stream.session import Session
 from stream.sinks.recorder import Recorder
 
@@ -36,32 +28,50 @@ SpeedOption = Annotated[str, typer.Option("--speed", metavar="X|max", help="1 is
 
 @app.command()
 def demo(
-    case: Annotated[
-        str, typer.Argument(help="normal, murmur, extra_heart_sound, extrasystole or artifact.")
-    ] = "normal",
+    case: Annotated[str, typer.Argument(metavar="CASE", help=f"One of: {', '.join(CASES)}.")] = "normal",
     heart_rate_bpm: Annotated[float, typer.Option("--heart-rate", metavar="BPM", help="45 to 180.")] = 72.0,
     seed: Annotated[int, typer.Option("--seed", help="Another seed is another patient.")] = 0,
     snr_db: Annotated[float, typer.Option("--snr", metavar="DB", help="Heart sound over noise.")] = 20.0,
+    noise: Annotated[str, typer.Option("--noise", metavar="KIND", help=f"{', '.join(NOISES)}.")] = "ambient",
+    lost_contact: Annotated[
+        str | None, typer.Option("--lost-contact", metavar="S@T", help="No heart for S seconds, from second T on.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="X.wav",
+            help="Only write the sound, 30 s or --seconds, and X.json, X.txt: the truth. All three are replaced.",
+        ),
+    ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="How long; else until Ctrl-C.")] = None,
     speed: SpeedOption = "1",
-    model: ModelOption = None,
-    log: LogOption = None,
-    record: RecordOption = None,
-    plain: PlainOption = False,
-    json_lines: JsonOption = False,
-    quiet: QuietOption = False,
+    model: options.ModelOption = None,
+    log: options.LogOption = None,
+    record: options.RecordOption = None,
+    plain: options.PlainOption = False,
+    json_lines: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Listen to a simulated patient: the whole pipeline, without a device or a file.
 
-    The network learned from real recordings alone. Of these patients it recognises murmur and artifact, mostly normal,
-    and not yet the extra heart sound and the extrasystole.
+    The network learned from real recordings alone. Of these patients it recognises systolic murmurs, artifact and
+    mostly normal, and not yet the diastolic murmur, S3, S4 and extrasystoles.
     """
-    from stream.patient import Patient
+    from stream.sinks import truth_files
     from stream.sources.simulated import SimulatedSource
 
-    patient = Patient(case, heart_rate_bpm=heart_rate_bpm, seed=seed, snr_db=snr_db)
+    lost = LostContact.parse(lost_contact) if lost_contact is not None else None
+    patient = Patient(case, heart_rate_bpm, seed=seed, snr_db=snr_db, noise=noise, lost_contact=lost)
+    if out is not None:
+        if any((speed != "1", model, log, record, plain, json_lines)):
+            raise SettingError("--out runs no session: leave out --speed, --model, --log, --record, --plain and --json")
+        said = truth_files.write(out, patient, 30.0 if seconds is None else seconds)
+        if not quiet:
+            typer.echo(said)
+        return
     source = SimulatedSource(patient, seconds, speed=options.speed(speed))
-    _run(iter([lambda: source]), model, Output(log, record, plain, json_lines, quiet))
+    _run(iter([lambda: source]), model, options.Output(log, record, plain, json_lines, quiet))
 
 
 @app.command()
@@ -72,13 +82,13 @@ def listen(
     rate: Annotated[
         int | None, typer.Option("--rate", metavar="HZ", help="2000 to 192000; else the device's own.")
     ] = None,
-    channel: ChannelOption = None,
-    model: ModelOption = None,
-    log: LogOption = None,
-    record: RecordOption = None,
-    plain: PlainOption = False,
-    json_lines: JsonOption = False,
-    quiet: QuietOption = False,
+    channel: options.ChannelOption = None,
+    model: options.ModelOption = None,
+    log: options.LogOption = None,
+    record: options.RecordOption = None,
+    plain: options.PlainOption = False,
+    json_lines: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Listen live, through a microphone or a digital stethoscope. Ctrl-C ends."""
     from stream.sources.device import DeviceSource
@@ -92,7 +102,7 @@ def listen(
 
     try:
         with quiet_stderr():  # ALSA and PortAudio write there from C when a device dies
-            _run(iter([open_device]), model, Output(log, record, plain, json_lines, quiet))
+            _run(iter([open_device]), model, options.Output(log, record, plain, json_lines, quiet))
     except LaennecError as error:
         _leave_if_wedged(held, error)
         raise
@@ -104,13 +114,13 @@ def replay(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC or OGG.")],
     speed: SpeedOption = "1",
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, as a new session.")] = False,
-    channel: ChannelOption = None,
-    model: ModelOption = None,
-    log: LogOption = None,
-    record: RecordOption = None,
-    plain: PlainOption = False,
-    json_lines: JsonOption = False,
-    quiet: QuietOption = False,
+    channel: options.ChannelOption = None,
+    model: options.ModelOption = None,
+    log: options.LogOption = None,
+    record: options.RecordOption = None,
+    plain: options.PlainOption = False,
+    json_lines: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Hear recordings as simulated streams."""
     from stream.sources.file import FileSource
@@ -129,7 +139,7 @@ def replay(
             if not loop:
                 return
 
-    _run(openers(), model, Output(log, record, plain, json_lines, quiet))
+    _run(openers(), model, options.Output(log, record, plain, json_lines, quiet))
 
 
 @app.command()
@@ -139,8 +149,8 @@ def classify(
         Path | None, typer.Option("--out", metavar="FILE.csv|.jsonl", help="Else CSV on standard output.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Files at a time.")] = 1,
-    channel: ChannelOption = None,
-    model: ModelOption = None,
+    channel: options.ChannelOption = None,
+    model: options.ModelOption = None,
 ) -> None:
     """One row per recording: what the whole of it sounds like. Folders are walked."""
     from stream import classify as classifier
@@ -177,7 +187,7 @@ def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = 
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, model: ModelOption = None
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, model: options.ModelOption = None
 ) -> None:
     """What works on this machine, and what to do about the rest."""
     from stream import doctor as examiner
@@ -192,7 +202,7 @@ def doctor(
         raise typer.Exit(5)
 
 
-def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: Output) -> None:
+def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
     """Run a session per source, one after the other, on one screen and into one log."""
     bundle = bundles.load(model or bundles.SHIPPED)
     screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
@@ -214,7 +224,9 @@ def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: Ou
             display.summary(session)
 
 
-def _session(source: Source, bundle: Bundle, output: Output, log: Callable[[], TextIO | None], screen: bool) -> Session:
+def _session(
+    source: Source, bundle: Bundle, output: options.Output, log: Callable[[], TextIO | None], screen: bool
+) -> Session:
     try:
         recorder = Recorder(output.record, source.rate_hz) if output.record else None
         sinks = options.sinks(output, log(), bundle, source, screen)

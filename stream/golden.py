@@ -13,11 +13,13 @@ from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import Decision
 from models.errors import ModelError
+from models.rhythm import Beat
 from stream.block import Block, Samples
-from stream.pipeline import Pipeline
+from stream.pipeline import Event, Pipeline
 
 #: Largest difference of a probability: other processors round float32 sums otherwise.
 TOLERANCE = 1e-3
+_TIME_TOLERANCE_S = 1e-3
 _BLOCK_SAMPLES = 37  # no divisor of anything: the streaming path is what is tested
 
 
@@ -38,16 +40,16 @@ def replay(bundle: Bundle) -> tuple[int, float]:
     path = path_of(bundle)
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        rate_hz, cases = int(held["rate_hz"]), [(c["name"], _samples(c), c["decisions"]) for c in held["cases"]]
+        rate_hz, cases = int(held["rate_hz"]), held["cases"]
         # numpy's max passes a NaN on, where Python's would lose it; of no cases at all it raises.
-        worst = float(np.max([_compare(name, wanted, _hear(bundle, rate_hz, x)) for name, x, wanted in cases]))
+        worst = float(np.max([_difference(case, _hear(bundle, rate_hz, _samples(case))) for case in cases]))
     except OSError as error:
         raise ModelError(f"{path}: no golden vectors beside the model; export it again") from error
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: the golden vectors are damaged ({error}); export the model again") from error
     if not worst <= TOLERANCE:
         raise ModelError(f"{path}: a probability differs by {worst:.2g} from the exported one; reinstall Laennec")
-    return sum(len(wanted) for _, _, wanted in cases), worst
+    return sum(len(case["decisions"]) for case in cases), worst
 
 
 def _samples(case: dict[str, Any]) -> Samples:
@@ -55,12 +57,27 @@ def _samples(case: dict[str, Any]) -> Samples:
     return (np.frombuffer(data, dtype="<i2") / 32768).astype(np.float32)
 
 
-def _hear(bundle: Bundle, rate_hz: int, samples: Samples) -> list[Decision]:
+def _hear(bundle: Bundle, rate_hz: int, samples: Samples) -> list[Event]:
     pipeline = Pipeline(bundle, rate_hz)
     starts = range(0, len(samples), _BLOCK_SAMPLES)
     blocks = (Block(samples[k : k + _BLOCK_SAMPLES], k, rate_hz) for k in starts)
-    events = [event for block in blocks for event in pipeline.process(block)] + pipeline.flush()
-    return [event for event in events if isinstance(event, Decision)]
+    return [event for block in blocks for event in pipeline.process(block)] + pipeline.flush()
+
+
+def _difference(case: dict[str, Any], heard: list[Event]) -> float:
+    """Largest difference of a probability in a case whose events all came as exported."""
+    name = case["name"]
+    _compare_beats(name, case["beats"], [event for event in heard if isinstance(event, Beat)])
+    return _compare(name, case["decisions"], [event for event in heard if isinstance(event, Decision)])
+
+
+def _compare_beats(name: str, wanted: list[dict[str, Any]], found: list[Beat]) -> None:
+    if [b["sound"] for b in wanted] != [b.sound for b in found]:
+        raise ValueError(f"case {name!r} has other heart sounds than when exported")
+    if not all(abs(w["t_s"] - f.t_s) <= _TIME_TOLERANCE_S for w, f in zip(wanted, found, strict=True)):
+        raise ValueError(f"case {name!r} has its heart sounds at other times than when exported")
+    if any(not abs(w["confidence"] - f.confidence) <= TOLERANCE for w, f in zip(wanted, found, strict=True)):
+        raise ValueError(f"case {name!r} has its heart sounds with other confidence than when exported")
 
 
 def _compare(name: str, wanted: list[dict[str, Any]], found: list[Decision]) -> float:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stream.cases import Murmur
+
 Signal = np.ndarray[tuple[int], np.dtype[np.float64]]
 Wave = Callable[[Signal], Signal]
 
@@ -101,24 +103,51 @@ def third_sound(length_s: float, gain: float) -> Wave:
     return wave
 
 
-def ejection_murmur(rng: np.random.Generator, length_s: float, gain: float) -> Wave:
-    """A murmur that swells and fades (diamond shape) over 52 to 299 Hz, falling 6 dB an octave.
+def fourth_sound(length_s: float, gain: float) -> Wave:
+    """S4: a soft thud at 24 Hz as the atrium fills a stiff ventricle, swelling and fading as sine squared.
 
-    The band is that of pathological systolic murmurs in Noponen et al. 2007, "Phono-spectrographic analysis of heart
-    murmur in children". Innocent ejection murmurs keep to 60-142 Hz.
+    Atrial sounds lie below 30 Hz.
+    """
+
+    def wave(t_s: Signal) -> Signal:
+        swell = np.sin(np.pi * t_s / length_s) ** 2
+        return np.asarray(gain * swell * np.sin(2 * np.pi * 24 * t_s))
+
+    return wave
+
+
+def murmur(rng: np.random.Generator, length_s: float, kind: Murmur, strength: float) -> Wave:
+    """Turbulence in the murmur's band, swelling and fading in its shape.
+
+    Bands: Noponen et al. 2007, "Phono-spectrographic analysis of heart murmur in children"; see `stream.cases`.
 
     Args:
         rng: source of this beat's turbulence.
         length_s: from its beginning to its end.
-        gain: bound of the amplitude.
+        kind: which; bound of the amplitude is its gain times `strength`.
+        strength: of the beat, about 1.
     """
-    flow = turbulence(rng, 52, 299)
+    flow = turbulence(rng, kind.low_hz, kind.high_hz)
 
     def wave(t_s: Signal) -> Signal:
-        diamond = 1 - np.abs(2 * t_s / length_s - 1)
-        return np.asarray(gain * diamond * np.tanh(0.5 * flow(t_s)))
+        return np.asarray(strength * kind.gain * _SHAPES[kind.shape](t_s, length_s) * np.tanh(0.5 * flow(t_s)))
 
     return wave
+
+
+def _diamond(t_s: Signal, length_s: float) -> Signal:
+    return np.asarray(1 - np.abs(2 * t_s / length_s - 1))
+
+
+def _plateau(t_s: Signal, length_s: float) -> Signal:
+    return np.asarray(np.clip(np.minimum(t_s, length_s - t_s) / 0.02, 0, 1))
+
+
+def _decrescendo(t_s: Signal, length_s: float) -> Signal:
+    return np.asarray(np.minimum(t_s / 0.02, 1) * (1 - t_s / length_s))
+
+
+_SHAPES = {"diamond": _diamond, "plateau": _plateau, "decrescendo": _decrescendo}
 
 
 def turbulence(rng: np.random.Generator, low_hz: float, high_hz: float) -> Wave:

@@ -22,7 +22,7 @@ from stream.sinks.plain import PlainSink
 
 ModelOption = Annotated[Path | None, typer.Option("--model", metavar="FILE", help="A bundle; else the shipped one.")]
 LogOption = Annotated[
-    Path | None, typer.Option("--log", metavar="FILE.jsonl", help="Write every decision here, one JSON object a line.")
+    Path | None, typer.Option("--log", metavar="FILE.jsonl", help="Write decisions, beats and gaps here: JSON lines.")
 ]
 RecordOption = Annotated[
     Path | None, typer.Option("--record", metavar="FILE.wav", help="Keep the audio: .wav (32-bit float) or .flac.")
@@ -85,7 +85,11 @@ def header(bundle: Bundle, source: Source) -> dict[str, Any]:
         "laennec": version("laennec"),
         "model": {"id": bundle.id, "sha256": bundle.sha256},
         "source": source.description,
-        "settings": {"window": asdict(bundle.window), "decide": asdict(bundle.decide)},
+        "settings": {
+            "window": asdict(bundle.window),
+            "decide": asdict(bundle.decide),
+            "rhythm": asdict(bundle.rhythm.spec) if bundle.rhythm else None,
+        },
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 

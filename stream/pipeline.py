@@ -10,6 +10,7 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.decide import Decision
+from models.rhythm import Beat
 from stream.block import Block, Samples
 from stream.snapshot import Ledger, Level
 from stream.stretch import Stretch
@@ -35,7 +36,8 @@ class Gap:
     reason: str
 
 
-Event = Decision | Gap
+#: Beats at times of the stream, as all of them.
+Event = Decision | Beat | Gap
 
 
 class Trace(NamedTuple):
@@ -65,7 +67,11 @@ class Pipeline:
         self.trace = Trace(np.zeros(0, dtype=np.float32), 0.0)
 
     def process(self, block: Block) -> list[Event]:
-        """Hear a block; the events it completes, in the order of their time."""
+        """Hear a block; the events it completes.
+
+        Decisions and gaps come in the order of their time, beats by themselves too, but a beat is told up to a second
+        after its time, so between them.
+        """
         self._lose(block.lost, block.reason)
         events: list[Event] = []
         for samples, usable in _runs(block.samples):
@@ -77,8 +83,7 @@ class Pipeline:
 
     def flush(self) -> list[Event]:
         """The stream is over: what can still be decided, and a loss at its very end."""
-        events: list[Event] = list(self._end_stretch())
-        return events + self._tell_gap()
+        return [*self._end_stretch(), *self._tell_gap()]
 
     @property
     def ledger(self) -> Ledger:
@@ -108,14 +113,14 @@ class Pipeline:
         if self._lost:
             events += self._end_stretch()
             events += self._tell_gap()
-        resampled, decisions = self._stretch.hear(samples)
+        resampled, told = self._stretch.hear(samples)
         end_s = (self._stretch.start + self._stretch.heard_samples) / self._rate_hz - self._stretch.delay_s
         keep = round(TRACE_S * self._bundle.front_end.spec.rate_hz)
         self.trace = Trace(np.concatenate([self.trace.samples, resampled])[-keep:], end_s)
-        return events + decisions
+        return [*events, *told]
 
-    def _end_stretch(self) -> list[Decision]:
-        decisions = self._stretch.end()
+    def _end_stretch(self) -> list[Decision | Beat]:
+        told = self._stretch.end()
         heard, useful = self._stretch.heard_samples, self._stretch.decided
         self._past = replace(
             self._past,
@@ -124,7 +129,7 @@ class Pipeline:
             discarded=self._past.discarded + heard * (not useful),
         )
         self._begin(self._stretch.start + heard)
-        return decisions
+        return told
 
     def _tell_gap(self) -> list[Event]:
         if not self._lost:

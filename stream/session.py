@@ -8,8 +8,9 @@ from typing import Protocol
 from models.bundle import Bundle
 from models.decide import Decision
 from models.errors import LaennecError
+from models.rhythm import Beat
 from stream.block import Block, Source
-from stream.pipeline import Event, Gap, Pipeline
+from stream.pipeline import TRACE_S, Event, Gap, Pipeline
 from stream.sinks.recorder import Recorder
 from stream.snapshot import Ledger, Snapshot
 
@@ -21,6 +22,9 @@ class Sink(Protocol):
 
     def decision(self, d: Decision) -> None:
         """A rolling classification."""
+
+    def beat(self, beat: Beat) -> None:
+        """A heart sound, in stream time; told up to a second after it was heard."""
 
     def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
         """Audio was lost."""
@@ -50,6 +54,7 @@ class Session:
         self._recording = recording
         self._pipeline = Pipeline(bundle, source.rate_hz)
         self._history: tuple[Decision, ...] = ()
+        self._beats: tuple[Beat, ...] = ()
         self._stop_reason = ""
         self._failure: LaennecError | None = None
         self._ended = ""
@@ -110,11 +115,17 @@ class Session:
         for event in events:
             if isinstance(event, Gap):
                 self._tell_gap(event)
+            elif isinstance(event, Beat):
+                self._tell_beat(event)
             else:
                 self._tell_decision(event)
 
     def _tell_gap(self, gap: Gap) -> None:
         self._each(lambda sink: sink.gap(gap.t_s, gap.lost_samples, gap.reason))
+
+    def _tell_beat(self, beat: Beat) -> None:
+        self._beats = (*(b for b in self._beats if b.t_s > beat.t_s - TRACE_S), beat)
+        self._each(lambda sink: sink.beat(beat))
 
     def _tell_decision(self, made: Decision) -> None:
         if len(self._history) >= _MOST_HISTORY:
@@ -161,6 +172,7 @@ class Session:
             trace_end_s=trace.end_s,
             decision=history[-1] if history else None,
             history=history,
+            beats=self._beats,
             level=self._pipeline.level,
             ledger=self._pipeline.ledger,
             latency_s=age() + self._pipeline.delay_s if age else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.decide import Decision
+from models.rhythm import Beat
 from stream.block import Samples
 
 
@@ -54,6 +55,8 @@ class Snapshot:
         trace_end_s: stream time of the trace's last sample.
         decision: the newest, or None before the first.
         history: decisions so far, oldest first, thinned to a bounded number.
+        beats: S1 and S2 of the last seconds, oldest first, in stream time; those of the newest half second or so are
+            not known yet.
         level: loudness of the last second.
         ledger: samples so far.
         latency_s: from a sample's capture to its decision beyond the window itself, or None where not live.
@@ -71,6 +74,7 @@ class Snapshot:
     trace_end_s: float
     decision: Decision | None = None
     history: tuple[Decision, ...] = ()
+    beats: tuple[Beat, ...] = ()
     level: Level = field(default_factory=Level)
     ledger: Ledger = field(default_factory=Ledger)
     latency_s: float | None = None

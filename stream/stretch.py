@@ -1,24 +1,26 @@
-"""One unbroken stretch of audio: samples in, decisions out. A gap ends it; the next stretch knows nothing of it."""
+"""One unbroken stretch of audio: samples in, beats and decisions out. A gap ends it; the next knows nothing of it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from models import decide, quality, rhythm, windows
+from models import decide, quality, windows
 from models.bundle import Bundle
 from models.decide import Decision
 from models.quality import Loudness
+from models.rhythm import Beat
 from stream import meter
 from stream.block import Samples
+from stream.pulse import Pulse
 from stream.resample import Resampler
 
 Array = np.ndarray
 
 
 class Stretch:
-    """Resampler, front end, windows, network and decisions over contiguous samples.
+    """Resampler, front end, rhythm, windows, network and decisions over contiguous samples.
 
-    The same decisions come out however the samples are cut into blocks.
+    The same beats and decisions come out, in the same order, however the samples are cut into blocks.
 
     Args:
         bundle: the model.
@@ -32,31 +34,34 @@ class Stretch:
         self._bundle = bundle
         self._rate_hz = rate_hz
         self._waiting = waiting
-        self._keep_frames = max(bundle.window.window_frames, rhythm.memory_frames(spec))
         self._cell_samples = max(1, round(meter.CELL_S * rate_hz))
-        self._keep_cells = round(2 * spec.span_samples(self._keep_frames) / spec.rate_hz / meter.CELL_S)
+        self._keep_cells = round(2 * spec.span_samples(bundle.window.window_frames) / spec.rate_hz / meter.CELL_S)
         self._resampler = Resampler(rate_hz, spec.rate_hz, spec.resampler)
         self._meter = meter.init_state()
         self._frames = bundle.front_end.init_state()
         self._windows = windows.init_state(spec.features)
+        self._pulse = Pulse(bundle.rhythm, start / rate_hz) if bundle.rhythm else None
         self._decide = decide.init_state()
         self.start = start
         self.heard_samples = 0
         self.decided = False
 
-    def hear(self, samples: Samples) -> tuple[Samples, list[Decision]]:
-        """Hear (n,) float32 more; returns them at the front end's rate, and the decisions that fell due."""
+    def hear(self, samples: Samples) -> tuple[Samples, list[Decision | Beat]]:
+        """Hear (n,) float32 more; returns them at the front end's rate, and the beats and decisions they complete."""
         self.heard_samples += len(samples)
         self._meter = meter.step(samples, self._meter, self._cell_samples)
         resampled = self._resampler.process(samples)
-        decisions = self._advance(resampled)
+        told = self._advance(resampled)
         self._meter = meter.trim(self._meter, self._keep_cells)
-        return resampled, decisions
+        return resampled, told
 
-    def end(self) -> list[Decision]:
-        """No more will come: decide on what is left."""
-        decisions = self._advance(self._resampler.flush())
-        return decisions + [self._decision(end, recent, last=True) for end, recent in self._left()]
+    def end(self) -> list[Decision | Beat]:
+        """No more will come: the last beats and decision, unless there is too little for any decision."""
+        told = self._advance(self._resampler.flush())
+        left = self._left()
+        if self._pulse and (self.decided or left):
+            told += self._pulse.end()
+        return told + [self._decision(end, cut, last=True) for end, cut in left]
 
     @property
     def delay_s(self) -> float:
@@ -68,10 +73,21 @@ class Stretch:
         """Of the last second."""
         return meter.loudness(self._meter, self._meter.total - round(1 / meter.CELL_S), self._meter.total)
 
-    def _advance(self, resampled: Samples) -> list[Decision]:
+    def _advance(self, resampled: Samples) -> list[Decision | Beat]:
         features, self._frames = self._bundle.front_end.step(resampled, self._frames)
-        due, self._windows = windows.step(self._bundle.window, features, self._windows, self._keep_frames)
-        return [self._decision(end, recent, last=False) for end, recent in due]
+        spec, before = self._bundle.window, self._windows.frames
+        due, self._windows = windows.step(spec, features, self._windows, spec.window_frames)
+        told: list[Decision | Beat] = []
+        begin = 0
+        for end, cut in due:
+            # Of later frames a decision must not know, though they may be here already.
+            told += self._beats(features[begin : end - before])
+            told.append(self._decision(end, cut, last=False))
+            begin = end - before
+        return told + self._beats(features[begin:])
+
+    def _beats(self, features: Array) -> list[Decision | Beat]:
+        return [*self._pulse.hear(features)] if self._pulse else []
 
     def _left(self) -> list[tuple[int, Array]]:
         """The last window, where it is still to be decided: anew where it was not full, for now it speaks for all."""
@@ -80,18 +96,17 @@ class Stretch:
             return [(heard.frames, heard.tail)]
         return windows.flush(spec, heard)
 
-    def _decision(self, end: int, recent: Array, last: bool) -> Decision:
-        """Decide on the window that ends after `end` frames; `recent` holds the newest of them."""
+    def _decision(self, end: int, cut: Array, last: bool) -> Decision:
+        """Decide on the window that ends after `end` frames; `cut` holds its own."""
         bundle, spec = self._bundle, self._bundle.front_end.spec
-        cut = recent[-bundle.window.window_frames :]
-        logs = bundle.front_end.log_energies(recent)
         window = decide.Window(
             t_s=self.start / self._rate_hz + spec.span_samples(end) / spec.rate_hz,
             window_s=spec.span_samples(len(cut)) / spec.rate_hz,
             status=self._status(end, last),
-            heart_rate_bpm=rhythm.heart_rate(spec, rhythm.envelope(spec, logs)).bpm,
+            regularity=self._pulse.regularity if self._pulse else None,
         )
-        judged = quality.assess(spec, logs[-len(cut) :], self._loudness(end, len(cut)))
+        logs = bundle.front_end.log_energies(cut)
+        judged = quality.assess(spec, logs, self._loudness(end, len(cut)), bundle.quality)
         logits = bundle.logits(cut[None], np.array([len(cut)]))[0]
         made, self._decide = decide.decision(bundle.decide, window, logits, judged, self._decide)
         self.decided = True

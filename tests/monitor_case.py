@@ -8,6 +8,8 @@ import numpy as np
 
 from models.classes import CLASSES
 from models.decide import Decision
+from models.regularity import Premature, Regularity
+from models.rhythm import Beat
 from stream.block import Samples
 from stream.snapshot import Ledger, Level, Snapshot
 
@@ -30,11 +32,25 @@ def heart(end_s: float, span_s: float = 6.0, bpm: float = 75.0, murmur: float = 
     return np.asarray(sound(0.02, 50, 0.3) + sound(0.34, 70, 0.22) + rumble, dtype=np.float32)
 
 
+def beats(end_s: float, span_s: float = 6.0, bpm: float = 75.0, told_s: float = 0.6) -> tuple[Beat, ...]:
+    """The beats of `heart`, those of the newest `told_s` seconds not told yet."""
+    numbers = range(int((end_s - span_s) * bpm / 60), int(end_s * bpm / 60) + 1)
+    onsets = [
+        (number * 60 / bpm + after_s, sound) for number in numbers for after_s, sound in ((0.02, "S1"), (0.34, "S2"))
+    ]
+    return tuple(Beat(t_s, sound, 0.9) for t_s, sound in onsets if end_s - span_s < t_s < end_s - told_s)
+
+
+def steady(*premature: Premature, confidence: float = 0.9) -> Regularity:
+    """A steady rhythm at 75 beats a minute, but for some beats."""
+    return Regularity(75.0, confidence, 0.02, 0.97, premature)
+
+
 def decided(t_s: float, label: str | None, status: str = "ok", p: float = 0.83, **changes: object) -> Decision:
     """A decision with probability p for its label and the rest shared out evenly."""
     best = CLASSES.index(label) if label else 0
     probabilities = tuple(p if i == best else (1 - p) / 4 for i in range(5))
-    base = Decision(t_s, 4.0, label, status, probabilities, 0.72, "", 75.0)
+    base = Decision(t_s, 4.0, label, status, probabilities, 0.72, "", 75.0, regularity=steady())
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
@@ -68,6 +84,7 @@ def murmur() -> Snapshot:
         trace_end_s=96.3,
         decision=past[-1],
         history=past,
+        beats=beats(96.3),
         level=Level(peak=0.27, rms=0.06),
         ledger=Ledger(captured=385_200, analysed=384_720, dropped=480),
         latency_s=0.21,

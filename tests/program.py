@@ -119,12 +119,15 @@ def check_session(found: list[dict[str, Any]]) -> dict[str, Any]:
     first, *middle, last = found
     assert list(first) == ["type", "schema", "laennec", "model", "source", "settings", "started"]
     assert (first["type"], first["schema"], set(first["model"])) == ("session", 1, {"id", "sha256"})
-    decisions, gaps = of_type("decision", middle), of_type("gap", middle)
-    assert len(decisions) + len(gaps) == len(middle)
+    decisions, beats, gaps = (of_type(kind, middle) for kind in ("decision", "beat", "gap"))
+    assert len(decisions) + len(beats) + len(gaps) == len(middle)
     for decision in decisions:
         check_decision(decision)
-    times = [line["t_s"] for line in decisions]
-    assert times == sorted(times)
+    for beat in beats:
+        check_beat(beat)
+    for told in (decisions, beats):
+        times = [line["t_s"] for line in told]
+        assert times == sorted(times)
     check_end(last)
     assert last["ledger"]["dropped"] == sum(gap["lost_samples"] for gap in gaps)
     return last
@@ -132,7 +135,7 @@ def check_session(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 def check_decision(line: dict[str, Any]) -> None:
     """One decision's line: the keys, and what must hold between them."""
-    keys = "type t_s window_s label status probabilities quality heart_rate_bpm"
+    keys = "type t_s window_s label status probabilities quality heart_rate_bpm rhythm"
     assert list(line) == keys.split()
     assert line["status"] in STATUSES
     assert (line["label"] is not None) == (line["status"] == "ok")
@@ -141,6 +144,27 @@ def check_decision(line: dict[str, Any]) -> None:
         assert list(probabilities) == ["normal", "murmur", "extra_heart_sound", "extrasystole", "artifact"]
         assert abs(sum(probabilities.values()) - 1) < 1e-5
         assert line["label"] is None or line["label"] in probabilities
+    if line["label"] == "artifact" or line["status"] in {"poor_signal", "gap"}:
+        assert line["heart_rate_bpm"] is None
+    check_rhythm(line["rhythm"], line["t_s"])
+
+
+def check_rhythm(rhythm: dict[str, Any], t_s: float) -> None:
+    """What a decision at a time says of the beats before it."""
+    assert list(rhythm) == ["confidence", "variation", "shortest", "premature"]
+    assert 0 <= rhythm["confidence"] <= 1
+    assert (rhythm["variation"] is None) == (rhythm["shortest"] is None)
+    for early in rhythm["premature"]:
+        assert list(early) == ["t_s", "coupling_s"]
+        assert 0 < early["coupling_s"] < early["t_s"] <= t_s
+
+
+def check_beat(line: dict[str, Any]) -> None:
+    """One heart sound's line."""
+    assert list(line) == ["type", "t_s", "sound", "confidence"]
+    assert line["sound"] in {"S1", "S2"}
+    assert line["t_s"] >= 0
+    assert 0 < line["confidence"] <= 1
 
 
 def check_end(line: dict[str, Any]) -> None:

@@ -320,6 +320,23 @@ def test_one_recording_is_not_made_of_several_files(tmp_path: Path) -> None:
         (("--seconds", "0"), ("above 0", "leave it out")),
         (("--seed", "-1"), ("seed", "from 0", "-1")),
         (("--snr", "1000"), ("snr_db", "-20 to 100", "1000")),
+        (("--noise", "hum"), ("'hum'", "ambient, rub, speech")),
+        (("--lost-contact", "5"), ("'5'", "S@T")),
+        (("artifact", "--lost-contact", "1@2"), ("'artifact'", "another case")),
+        (("--out", "x.flac"), ("x.flac", ".wav")),
+        (("--out", "missing/x.wav"), ("missing/x.wav", "No such file", "another --out")),
+        (("--out", "x.wav", "--seconds", "0.0001"), ("one sample to one hour", "0.0001 s", "other --seconds")),
+        *[
+            (("--out", "missing/x.wav", *option), ("--out runs no session", "leave out", option[0]))
+            for option in [
+                ("--speed", "max"),
+                ("--model", "x.onnx"),
+                ("--log", "x.jsonl"),
+                ("--record", "x.flac"),
+                ("--plain",),
+                ("--json",),
+            ]
+        ],
     ],
 )
 def test_setting_that_can_not_be_used_is_one_line(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:

@@ -50,7 +50,21 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 HELP = {
     "": ("demo", "listen", "replay", "classify", "devices", "doctor", "train", "evaluate", "export", "model"),
-    "demo": ("simulated", "--seconds", "--speed", "--model", "--log", "--record", "--plain", "--json", "--quiet"),
+    "demo": (
+        "simulated",
+        "bigeminy",
+        "--noise",
+        "--lost-contact",
+        "--out",
+        "--seconds",
+        "--speed",
+        "--model",
+        "--log",
+        "--record",
+        "--plain",
+        "--json",
+        "--quiet",
+    ),
     "listen": ("microphone", "--device", "--rate", "--channel", "--log", "--record", "--plain", "--json", "--quiet"),
     "replay": ("recordings", "--speed", "--loop", "--channel", "--log", "--record", "--plain", "--json", "--quiet"),
     "classify": ("One row per recording", "--out", "--jobs", "--channel", "--model"),
@@ -140,6 +154,31 @@ def test_demo_options_reach_the_patient() -> None:
         "seed": 5,
         "snr_db": 12,
     }
+
+
+def test_demo_knows_cases_beside_the_classes_and_noise_and_lost_contact() -> None:
+    options = ("--noise", "rub", "--lost-contact", "1.5@2", "--seconds", 5, "--speed", "max", "--json")
+    source = parsed(succeed("demo", "bigeminy", *options))[0]["source"]
+    assert source["name"] == "SYNTHETIC bigeminy"
+    assert source["noise"] == "rub"
+    assert source["lost_contact"] == {"start_s": 2, "length_s": 1.5}
+
+
+def test_demo_out_writes_sound_truth_and_labels_instead_of_a_session(tmp_path: Path) -> None:
+    out = succeed("demo", "murmur", "--out", "x.wav", cwd=tmp_path)
+    assert out.count("\n") == 1
+    assert all(name in out for name in ("x.wav", "x.json", "x.txt", "30 s"))
+    assert {path.name for path in tmp_path.iterdir()} == {"x.wav", "x.json", "x.txt"}
+    samples, rate_hz = soundfile.read(tmp_path / "x.wav", dtype="float32")
+    assert (rate_hz, len(samples)) == (RATE_HZ, 30 * RATE_HZ)
+    np.testing.assert_allclose(samples[: 6 * RATE_HZ], heart(6.0), atol=1e-4)
+    (known,) = parsed(json.dumps(json.loads((tmp_path / "x.json").read_text())) + "\n")
+    assert known["class"] == "murmur"
+    assert len(known["onsets"]) == pytest.approx(30 * 72 / 60 * 2, abs=3)
+    assert {event["event"] for event in known["events"]} == {"murmur"}
+    assert len((tmp_path / "x.txt").read_text().splitlines()) == len(known["onsets"]) + len(known["events"])
+    assert succeed("demo", "--out", "y.wav", "--seconds", 2, "--quiet", cwd=tmp_path) == ""
+    assert soundfile.info(tmp_path / "y.wav").frames == 2 * RATE_HZ
 
 
 # ---------------------------------------------------------------------------------------------- replay
@@ -345,7 +384,8 @@ def test_log_of_a_killed_session_is_whole_up_to_its_last_line(tmp_path: Path) ->
         wait_for_decisions(log, 4, process, timeout_s=11.0)
         process.kill()
         process.communicate()
-    first, *decisions = lines(log)
+    first, *rest = lines(log)
+    decisions = of_type("decision", rest)
     assert first["type"] == "session"
     assert len(decisions) >= 4
     for decision in decisions:

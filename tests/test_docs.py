@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 
 from models import bundle
+from train import signal_report
 from train.config import Config, from_dict
 
 FIGURES = runpy.run_path(str(ROOT / "docs" / "figures.py"))
@@ -32,6 +33,27 @@ def test_results_hold_every_score_with_its_interval(name: str) -> None:
     scores += [row[key] for row in result["per_class"].values() if row["n"] for key in ("precision", "recall")]
     assert result["protocol"] == name
     assert all(s["low"] <= s["value"] <= s["high"] for s in scores)
+
+
+def intervals(value: object) -> list[dict[str, float]]:
+    """Every score with an interval, at any depth."""
+    if isinstance(value, dict):
+        if set(value) == {"value", "low", "high"}:
+            return [value] if value["value"] is not None else []
+        return [score for inner in value.values() for score in intervals(inner)]
+    return []
+
+
+@pytest.mark.parametrize("name", FIGURES["SIGNAL"])
+def test_results_of_the_signal_hold_scores_with_intervals_under_the_shipped_settings(name: str) -> None:
+    result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+    found = intervals(result)
+    assert result["protocol"] == name
+    assert len(found) > 10
+    assert all(s["low"] <= s["value"] <= s["high"] for s in found)
+    assert from_dict(result["config"]) == Config()
+    (kept,) = [f for f in bundle.load().meta["figures"] if f["protocol"] == name]
+    assert kept["headline"] == signal_report.headline(result)
 
 
 def test_links_in_documents_lead_somewhere() -> None:

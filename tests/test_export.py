@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,17 @@ from export import onnx as export_onnx
 from models import bundle, decide, windows
 from models.classes import CLASSES, WORDS
 from models.errors import InputFileError, LaennecError, ModelError, SettingError
+from models.quality import QualitySpec
+from models.rhythm import Net
 from stream import golden as stream_golden
+from train import beats as beat_learning
+from train import checkpoint
 from train import run as train_run
 from train.config import Config
 from train.datasets import Recording
-from train.loop import Fit
-from train.table import Table
+from train.heart import fit as heart_fit
+from train.table import Features, Table
+from train.timings import Timed
 
 QUICK: dict[str, Any] = {"steps": 3, "batch": 4, "checkpoint_steps": 1}
 
@@ -44,16 +51,39 @@ def made_up_table() -> Table:
     return Table(recordings, values, np.arange(41) * 150)
 
 
-def train_here(folder: Path) -> Path:
-    config = tiny_bundle.tiny_config(fit=QUICK)
+def annotated() -> Features[Timed]:
+    """The same recordings, 75 bpm all of them."""
+    table = made_up_table()
+    cycles = [[k, k + 0.1, k + 0.3, k + 0.4, k + 0.8] for k in (0.1, 0.9, 1.7)]
+    segments = np.array([[a, b, 1 + i] for cycle in cycles for i, (a, b) in enumerate(itertools.pairwise(cycle))])
+    timed = tuple(Timed(r.path, r.name, "circor", r.group, segments) for r in table.recordings)
+    return Features(timed, table.values, table.offsets)
+
+
+def without_beats() -> Features[Timed]:
+    return Features((), np.zeros((0, 32), dtype=np.float32), np.zeros(1, dtype=np.int64))
+
+
+QUALITY = QualitySpec(bias=-5.5, usual_balance=2.0)
+
+
+def train_here(folder: Path, timed: Features[Timed]) -> Path:
+    config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK)
     train_run.prepare(folder, config, resume=False)
-    train_run.train(folder, config, made_up_table(), lambda *_: None, lambda: False)
+    data = train_run.Data(made_up_table(), timed, QUALITY)
+    train_run.train(folder, config, data, lambda *_: None, lambda: False)
     return folder
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_here(tmp_path_factory.mktemp("runs") / "run")
+    return train_here(tmp_path_factory.mktemp("runs") / "run", annotated())
+
+
+@pytest.fixture(scope="module")
+def deaf_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on recordings without annotated beats."""
+    return train_here(tmp_path_factory.mktemp("runs") / "deaf", without_beats())
 
 
 @pytest.fixture
@@ -110,6 +140,9 @@ def test_the_command_leaves_a_bundle_that_verifies_and_nothing_else(exported: Pa
     loaded = bundle.load(exported)
     assert loaded.id == "small-1"
     assert loaded.decide == train_run.decide_spec(run)
+    assert loaded.quality == train_run.quality_spec(run) == QUALITY
+    assert loaded.rhythm is not None
+    assert loaded.rhythm.spec == export_onnx.load(run).config.rhythm
     assert loaded.meta["held_out"] == json.loads((run / "metrics.json").read_text())
     assert [f["protocol"] for f in loaded.meta["figures"]] == ["pascal-grouped"]
     assert "config" not in loaded.meta["figures"][0]
@@ -122,18 +155,52 @@ def test_the_bundle_is_valid_onnx_with_its_weights_inside(exported: Path) -> Non
     model = onnx.load(exported, load_external_data=False)
     onnx.checker.check_model(model, full_check=True)
     assert not any(t.external_data for t in model.graph.initializer)
-    assert {p.key for p in model.metadata_props} == {bundle.METADATA_KEY}
+    values = {p.key: p.value for p in model.metadata_props}
+    assert set(values) == {bundle.METADATA_KEY, bundle.RHYTHM_KEY}
+    rhythm = onnx.load_from_string(base64.b64decode(values[bundle.RHYTHM_KEY]))
+    onnx.checker.check_model(rhythm, full_check=True)
+    assert not any(t.external_data for t in rhythm.graph.initializer)
+    shapes = [[d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in rhythm.graph.input]
+    assert shapes == [["batch", 15, 32], ["batch", 34 + 4 * 32 + 8]]  # only the batch is free
 
 
 def test_the_exported_network_is_the_averaged_one_of_the_checkpoint(exported: Path, run: Path) -> None:
     trained = export_onnx.load(run)
-    fit = Fit(trained.config, made_up_table(), list(range(40)), trained.config.seed)
+    fit = heart_fit(trained.config, made_up_table(), list(range(40)), trained.config.seed)
     averaged = fit.run(run / "model.safetensors", lambda *_: None, lambda: False)  # finished: read back as it is
     features = np.random.default_rng(0).normal(-8, 3, (3, 198, 32)).astype(np.float32)
     frames = np.array([198, 100, 8])
     with torch.no_grad():
         wanted = averaged(torch.from_numpy(features), torch.from_numpy(frames)).numpy()
     np.testing.assert_allclose(bundle.load(exported).logits(features, frames), wanted, rtol=0, atol=1e-5)
+
+
+def test_the_exported_rhythm_is_the_averaged_one_of_the_checkpoint(exported: Path, run: Path) -> None:
+    trained = export_onnx.load(run)
+    noises = [made_up_table().features(i) for i in range(0)]
+    fit = beat_learning.fit(trained.config, annotated(), list(range(40)), noises, trained.config.seed)
+    averaged = fit.run(run / "beats.safetensors", lambda *_: None, lambda: False)  # finished: read back as it is
+    rhythm = bundle.load(exported).rhythm
+    assert rhythm is not None
+    features = np.random.default_rng(0).normal(-8, 3, (300, 32))
+    found, state = rhythm.step(features, rhythm.init_state())
+    found += rhythm.flush(state)
+    wanted = beat_learning.beats(trained.config, averaged, features)
+    assert len(wanted) > 5
+    assert [b.sound for b in found] == [b.sound for b in wanted]
+    np.testing.assert_allclose([b.t_s for b in found], [b.t_s for b in wanted], rtol=0, atol=1e-3)
+    np.testing.assert_allclose([b.confidence for b in found], [b.confidence for b in wanted], rtol=0, atol=1e-4)
+
+
+def test_a_run_without_annotated_beats_becomes_a_bundle_without_rhythm(deaf_run: Path, tmp_path: Path) -> None:
+    assert not (deaf_run / "beats.safetensors").exists()
+    in_process(deaf_run, tmp_path / "deaf.onnx")
+    loaded = bundle.load(tmp_path / "deaf.onnx")
+    assert loaded.rhythm is None
+    assert loaded.quality == QUALITY
+    assert {p.key for p in onnx.load(tmp_path / "deaf.onnx").metadata_props} == {bundle.METADATA_KEY}
+    assert not any(case["beats"] for case in json.loads((tmp_path / "deaf.golden.json").read_text())["cases"])
+    assert stream_golden.replay(loaded)[1] < 1e-4
 
 
 def test_the_card_says_what_a_reader_must_know(exported: Path) -> None:
@@ -202,10 +269,15 @@ def test_golden_decisions_say_what_was_answered(exported: Path) -> None:
         for d in case["decisions"]:
             assert list(d) == ["t_s", "status", "label", "probabilities"]
             assert (d["status"] == "listening") == (d["t_s"] < full_s)
-            assert d["status"] in {"listening", "ok", "uncertain"}
+            judged = {"poor_signal"} if case["name"] == "noise" else {"ok", "uncertain"}
+            assert d["status"] in {"listening", *judged}
             assert (d["label"] in CLASSES) if d["status"] == "ok" else (d["label"] is None)
+        for b in case["beats"]:
+            assert list(b) == ["t_s", "sound", "confidence"]
+            assert 0.25 < b["confidence"] < 1
     decisions, worst = stream_golden.replay(bundle.load(exported))
     assert decisions == sum(len(case["decisions"]) for case in held["cases"])
+    assert sum(len(case["beats"]) for case in held["cases"]) > 20  # hardly trained, it hears beats everywhere
     assert worst < 1e-4
 
 
@@ -239,6 +311,65 @@ def test_golden_sounds_differ_and_tell_a_changed_network(run: Path) -> None:
         assert old["decisions"] != new["decisions"]
 
 
+def later(beats: list[dict[str, Any]]) -> None:
+    beats[3]["t_s"] += 0.002
+
+
+def nowhere(beats: list[dict[str, Any]]) -> None:
+    beats[3]["t_s"] = float("nan")
+
+
+def renamed(beats: list[dict[str, Any]]) -> None:
+    beats[3]["sound"] = {"S1": "S2", "S2": "S1"}[beats[3]["sound"]]
+
+
+def missed(beats: list[dict[str, Any]]) -> None:
+    del beats[3]
+
+
+def invented(beats: list[dict[str, Any]]) -> None:
+    beats.insert(3, beats[3])
+
+
+def timeless(beats: list[dict[str, Any]]) -> None:
+    del beats[3]["t_s"]
+
+
+@pytest.mark.parametrize("change", [later, nowhere, renamed, missed, invented, timeless])
+def test_golden_beats_that_were_altered_are_told(
+    exported: Path, tmp_path: Path, change: Callable[[list[dict[str, Any]]], None]
+) -> None:
+    copied = Path(shutil.copy(exported, tmp_path))
+    held = json.loads(exported.with_suffix(".golden.json").read_text())
+    copied.with_suffix(".golden.json").write_text(json.dumps(held))
+    stream_golden.replay(bundle.load(copied))
+    change(held["cases"][0]["beats"])
+    copied.with_suffix(".golden.json").write_text(json.dumps(held))
+    with pytest.raises(ModelError, match=r"golden\.json: .*; export the model again") as refused:
+        stream_golden.replay(bundle.load(copied))
+    assert "\n" not in str(refused.value)
+
+
+def test_golden_vectors_without_beats_are_damaged(exported: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copy(exported, tmp_path))
+    held = json.loads(exported.with_suffix(".golden.json").read_text())
+    del held["cases"][1]["beats"]
+    copied.with_suffix(".golden.json").write_text(json.dumps(held))
+    with pytest.raises(ModelError, match="damaged"):
+        stream_golden.replay(bundle.load(copied))
+
+
+def test_golden_beats_tell_a_changed_network(run: Path) -> None:
+    trained = export_onnx.load(run)
+    assert trained.beat_net is not None
+    before = golden.vectors(trained)
+    with torch.no_grad():
+        trained.beat_net.last.bias[1] += 3
+    for old, new in zip(before["cases"], golden.vectors(trained)["cases"], strict=True):
+        assert old["decisions"] == new["decisions"]
+        assert old["beats"] != new["beats"]
+
+
 @pytest.mark.parametrize("window", [{"window_frames": 500, "first_frames": 400}, {"window_frames": 400}])
 def test_golden_sounds_outlast_any_window(window: dict[str, int]) -> None:
     for case in golden.vectors(tiny_bundle.untrained(tiny_bundle.tiny_config(window=window)))["cases"]:
@@ -263,17 +394,27 @@ def written(tmp_path: Path, trained: export_onnx.Trained) -> bundle.Bundle:
         {"window": {"window_frames": 8, "first_frames": 8, "least_frames": 8}},
         {
             "net": {"features": 13, "channels": 8, "hidden": 8},
+            "beat_net": {"features": 13, "channels": 8, "hidden": 8},
             "front_end": {"cepstra": 13, "lifter": 22},
             "augment": {"noise_share": 0.0, "floor_share": 0.0},
+            "beat_augment": {"noise_share": 0.0, "floor_share": 0.0},
         },
+        {"beat_net": {"channels": 48, "hidden": 64}},
+        {"rhythm": {"block_frames": 1}},
+        {"rhythm": {"block_frames": 40, "lookahead_frames": 0}, "beat_net": {"channels": 3, "hidden": 2, "keep": 0.9}},
     ],
-    ids=["tiny", "default size", "limited range", "short windows", "cepstra"],
+    ids=[
+        *("tiny", "default size", "limited range", "short windows", "cepstra"),
+        *("default size of the rhythm", "frame by frame", "long blocks"),
+    ],
 )
 def test_every_kind_of_network_is_exported_faithfully(tmp_path: Path, tables: dict[str, Any]) -> None:
     trained = tiny_bundle.untrained(tiny_bundle.tiny_config(**tables))
     loaded = written(tmp_path, trained)
     heard = loaded.front_end.extract(np.random.default_rng(0).normal(0, 0.1, 5000))
     assert parity.check(trained.net, loaded, [heard, heard[:8]]) < 1e-5
+    assert trained.beat_net is not None
+    assert parity.check_rhythm(trained.beat_net, loaded, [heard, heard[:8]]) < 1e-5
 
 
 @pytest.mark.parametrize("value", [1e-3, float("nan")])
@@ -284,6 +425,44 @@ def test_a_network_that_changed_after_export_fails_parity(tmp_path: Path, value:
         trained.net.last.bias.add_(value)
     with pytest.raises(ModelError, match="not exported"):
         parity.check(trained.net, loaded, [])
+
+
+@pytest.mark.parametrize("part", ["convolution", "gru", "last"])
+@pytest.mark.parametrize("value", [1e-2, float("nan")])
+def test_a_rhythm_that_changed_after_export_fails_parity(tmp_path: Path, part: str, value: float) -> None:
+    trained = tiny_bundle.untrained()
+    loaded = written(tmp_path, trained)
+    assert trained.beat_net is not None
+    with torch.no_grad():
+        next(getattr(trained.beat_net, part).parameters()).add_(value)
+    with pytest.raises(ModelError, match="in an onset"):
+        parity.check_rhythm(trained.beat_net, loaded, [])
+
+
+class Differing:
+    """A network that adds to its answers once it has heard a certain feature."""
+
+    def __init__(self, inner: Net, mark: float) -> None:
+        self._inner = inner
+        self._mark = mark
+        self.state_size = inner.state_size
+
+    def __call__(self, features: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        onsets, following = self._inner(features, state)
+        return onsets + np.float32(0.1) * bool((features == self._mark).any()), following
+
+
+def test_parity_hears_a_difference_of_rhythm_on_the_given_windows_alone(tmp_path: Path) -> None:
+    trained = tiny_bundle.untrained()
+    loaded = written(tmp_path, trained)
+    assert loaded.rhythm is not None
+    assert trained.beat_net is not None
+    loaded.rhythm.net = Differing(loaded.rhythm.net, mark=7.0)
+    window = np.full((60, 32), -8.0)
+    assert parity.check_rhythm(trained.beat_net, loaded, [window, window[:3]]) < 1e-5
+    window[50] = 7
+    with pytest.raises(ModelError, match=r"differ by 0\.1 in an onset"):
+        parity.check_rhythm(trained.beat_net, loaded, [np.full((60, 32), -8.0), window])
 
 
 def test_parity_hears_a_difference_on_the_given_windows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,15 +491,20 @@ def test_parity_windows_are_held_out_recordings_of_the_run(run: Path) -> None:
 
 def test_export_is_proved_on_the_windows_of_the_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    known = parity.check
+    known, known_rhythm = parity.check, parity.check_rhythm
 
     def check(net: Any, held: bundle.Bundle, given: Any) -> float:
         seen.append(len(given))
         return known(net, held, given)
 
+    def check_rhythm(net: Any, held: bundle.Bundle, given: Any) -> float:
+        seen.append(len(given))
+        return known_rhythm(net, held, given)
+
     monkeypatch.setattr(parity, "check", check)
+    monkeypatch.setattr(parity, "check_rhythm", check_rhythm)
     in_process(run, tmp_path / "x.onnx")
-    assert seen == [len(parity.windows(run))]
+    assert seen == 2 * [len(parity.windows(run))]
     assert seen[0] > 0
 
 
@@ -346,18 +530,19 @@ def in_process(run: Path, out: Path, **options: Any) -> None:
     export_cli.export(run, out, **options)
 
 
+@pytest.mark.parametrize("which", ["graph", "rhythm_graph"])
 def test_a_failed_proof_leaves_the_old_bundle_as_it_was(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
-    known = export_onnx.graph
+    known = getattr(export_onnx, which)
 
     def altered(net: Any, frames: int) -> onnx.ModelProto:
-        model = known(net, frames)
+        model: onnx.ModelProto = known(net, frames)
         with torch.no_grad():
             net.last.bias += 0.01
         return model
 
-    monkeypatch.setattr(export_onnx, "graph", altered)
+    monkeypatch.setattr(export_onnx, which, altered)
     held = {"kept.onnx": b"the old bundle", "kept.golden.json": b"old vectors", "CARD.md": b"old card"}
     for name, data in held.items():
         (tmp_path / name).write_bytes(data)
@@ -384,10 +569,10 @@ def test_exporting_again_replaces_bundle_and_vectors(run: Path, tmp_path: Path) 
 
 
 def test_an_unfinished_run_is_refused_with_code_3(run: Path, own_run: Path, tmp_path: Path) -> None:
-    config = tiny_bundle.tiny_config(fit=QUICK)
+    config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK)
     (own_run / "model.safetensors").unlink()
     with pytest.raises(LaennecError, match="stopped at step 1"):
-        Fit(config, made_up_table(), list(range(40)), 0).run(
+        heart_fit(config, made_up_table(), list(range(40)), 0).run(
             own_run / "model.safetensors", lambda *_: None, lambda: True
         )
     done = laennec("export", own_run, "--out", tmp_path / "x.onnx")
@@ -395,7 +580,30 @@ def test_an_unfinished_run_is_refused_with_code_3(run: Path, own_run: Path, tmp_
     assert not (tmp_path / "x.onnx").exists()
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "metrics.json", "splits.json"])
+def test_a_rhythm_that_has_not_learned_to_the_end_is_refused(own_run: Path) -> None:
+    held = checkpoint.load(own_run / "beats.safetensors")
+    held.notes["step"] = 2
+    checkpoint.save(own_run / "beats.safetensors", held)
+    with pytest.raises(InputFileError, match="stopped at step 2 of 3; continue with --resume"):
+        export_onnx.load(own_run)
+
+
+@pytest.mark.parametrize("damage", ["", "hello"])
+def test_a_damaged_rhythm_of_a_run_is_refused(own_run: Path, damage: str) -> None:
+    (own_run / "beats.safetensors").write_text(damage)
+    with pytest.raises(InputFileError, match=r"beats\.safetensors: is not a Laennec checkpoint.*train"):
+        export_cli.export(own_run, own_run / "x.onnx")
+    assert not (own_run / "x.onnx").exists()
+
+
+@pytest.mark.parametrize("text", ['{"bias": NaN}', '{"loudness": 1}', "null"])
+def test_a_quality_index_that_can_not_be_used_is_refused(own_run: Path, text: str) -> None:
+    (own_run / "quality.json").write_text(text)
+    with pytest.raises(InputFileError, match="holds no quality index; train first"):
+        export_onnx.load(own_run)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "metrics.json", "splits.json", "quality.json"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "list"])
 def test_a_run_with_a_missing_or_damaged_file_is_refused(own_run: Path, name: str, damage: str) -> None:
     (own_run / name).unlink()
@@ -406,13 +614,12 @@ def test_a_run_with_a_missing_or_damaged_file_is_refused(own_run: Path, name: st
     assert not (own_run / "x.onnx").exists()
 
 
-def test_weights_that_do_not_fit_the_configuration_are_refused(own_run: Path) -> None:
-    from train import checkpoint
-
+@pytest.mark.parametrize("table", ["net", "beat_net"])
+def test_weights_that_do_not_fit_the_configuration_are_refused(own_run: Path, table: str) -> None:
     held = checkpoint.load(own_run / "model.safetensors")
-    held.notes["config"]["net"]["hidden"] = 9
+    held.notes["config"][table]["hidden"] = 9
     checkpoint.save(own_run / "model.safetensors", held)
-    with pytest.raises(InputFileError, match="not a whole training run") as caught:
+    with pytest.raises(InputFileError, match=r"not a whole training run|other settings than model") as caught:
         export_onnx.load(own_run)
     assert "\n" not in str(caught.value)
 
@@ -483,9 +690,10 @@ def test_model_refuses_a_damaged_file_with_code_5(exported: Path, tmp_path: Path
 
 def test_model_refuses_figures_it_can_not_read(exported: Path, tmp_path: Path) -> None:
     model = onnx.load(exported)
-    meta = json.loads(model.metadata_props[0].value)
+    values = {p.key: p.value for p in model.metadata_props}
+    meta = json.loads(values[bundle.METADATA_KEY])
     del meta["figures"][0]["accuracy"]
-    helper.set_model_props(model, {bundle.METADATA_KEY: json.dumps(meta)})
+    helper.set_model_props(model, values | {bundle.METADATA_KEY: json.dumps(meta)})
     path = tmp_path / "odd.onnx"
     path.write_bytes(model.SerializeToString())
     assert "incomplete" in one_line(laennec("model", path), 5)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import copy
+import dataclasses
 import json
 import os
 import subprocess
@@ -21,8 +23,12 @@ from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import ModelError
 from models.frontend import FrontEndSpec
-from models.nets import HeartNet
+from models.nets import BeatNet, HeartNet
+from models.quality import QualitySpec
+from models.rhythm import RhythmSpec
 from models.windows import WindowSpec
+from train.beats import TorchNet
+from train.config import Config
 from train.filterbank import build
 
 Meta = dict[str, Any]
@@ -48,12 +54,18 @@ def refusal(path: Path) -> str:
     return message
 
 
-def with_text(path: Path, text: str | None) -> Path:
-    """The tiny bundle with this text for its metadata, or none."""
+def properties(text: str | None, rhythm: str | None = "") -> dict[str, str]:
+    """A file's metadata: this description, or none, and this rhythm's graph, "" for the tiny bundle's own."""
+    graph = tiny_bundle.default_rhythm() if rhythm == "" else rhythm
+    values = {bundle.METADATA_KEY: text, bundle.RHYTHM_KEY: graph}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def with_text(path: Path, text: str | None, rhythm: str | None = "") -> Path:
+    """The tiny bundle with other `properties`."""
     model = onnx.load_from_string(tiny_bundle.default_data())
     del model.metadata_props[:]
-    if text is not None:
-        helper.set_model_props(model, {bundle.METADATA_KEY: text})
+    helper.set_model_props(model, properties(text, rhythm))
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -63,6 +75,9 @@ def test_a_bundle_brings_back_what_was_exported(loaded: bundle.Bundle) -> None:
     assert loaded.front_end.spec == FrontEndSpec()
     assert loaded.window == WindowSpec()
     assert loaded.decide == DecideSpec(threshold=0.0)
+    assert loaded.quality == QualitySpec()
+    assert loaded.rhythm is not None
+    assert loaded.rhythm.spec == RhythmSpec()
     for held, wanted in zip(loaded.front_end.matrices, build(FrontEndSpec()), strict=True):
         assert np.array_equal(held, wanted)
     assert len(loaded.sha256) == 64
@@ -223,8 +238,7 @@ def foreign(path: Path, text: str | None, inputs: tuple[str, ...], width: int = 
         helper.make_graph(nodes, "g", given, [out], constants), opset_imports=[helper.make_opsetid("", 17)]
     )
     model.ir_version = 8
-    if text is not None:
-        helper.set_model_props(model, {bundle.METADATA_KEY: text})
+    helper.set_model_props(model, properties(text))
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -245,10 +259,15 @@ def test_a_graph_that_does_not_fit_its_description_is_refused(tmp_path: Path) ->
         assert "graph" in refusal(foreign(tmp_path / f"{name}.onnx", text, inputs, width))
 
 
+def narrow() -> Config:
+    """Settings with fewer bands."""
+    size = {"features": 24, "channels": 8, "hidden": 8}
+    return tiny_bundle.tiny_config(net=size, beat_net=size, front_end={"bands": 24})
+
+
 def test_a_network_for_other_features_is_refused(tmp_path: Path) -> None:
-    narrow = tiny_bundle.tiny_config(net={"features": 24, "channels": 8, "hidden": 8}, front_end={"bands": 24})
-    model = tiny_bundle.graph_of(tiny_bundle.untrained(narrow))
-    helper.set_model_props(model, {bundle.METADATA_KEY: json.dumps(tiny_bundle.default_meta())})
+    model = tiny_bundle.graph_of(tiny_bundle.untrained(narrow()))
+    helper.set_model_props(model, properties(json.dumps(tiny_bundle.default_meta())))
     path = tmp_path / "narrow.onnx"
     path.write_bytes(model.SerializeToString())
     assert "can't run" in refusal(path)
@@ -276,8 +295,8 @@ def test_a_network_that_answers_nan_is_refused(tmp_path: Path) -> None:
         "[" * 100_000,
         '{"a":' * 100_000,
         '{"schema": ' + "9" * 5000 + "}",
-        '{"schema": 1, "classes": 5}',
-        '{"schema": 1, "classes": null}',
+        '{"schema": 2, "classes": 5}',
+        '{"schema": 2, "classes": null}',
         "\\ud800",
     ],
     ids=range(14),
@@ -307,7 +326,8 @@ def one_matrix_entry(meta: Meta) -> None:
 
 
 ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
-    "later schema": (put("schema", value=2), "has schema 2"),
+    "earlier schema": (put("schema", value=1), "has schema 1"),
+    "later schema": (put("schema", value=3), "has schema 3"),
     "odd schema": (put("schema", value={"a\nb": ["x" * 9999]}), "has schema"),
     "other order": (put("classes", value=list(reversed(CLASSES))), "other classes"),
     "fewer classes": (put("classes", value=list(CLASSES[:4])), "other classes"),
@@ -329,6 +349,23 @@ ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
     "temperature NaN": (put("decide", "temperature", value=float("nan")), "temperature"),
     "threshold null": (put("decide", "threshold", value=None), "threshold"),
     "unknown key": (put("decide", "mystery", value=1), "mystery"),
+    "quality NaN": (put("quality", "bias", value=float("nan")), "finite"),
+    "quality endless": (put("quality", "mobility", value=float("inf")), "finite"),
+    "usual quality NaN": (put("quality", "usual_balance", value=float("nan")), "finite"),
+    "quality as text": (put("quality", "bias", value="1"), "bias"),
+    "quality null": (put("quality", value=None), "description"),
+    "rhythm threshold 0": (put("rhythm", "threshold", value=0.0), "threshold"),
+    "rhythm threshold NaN": (put("rhythm", "threshold", value=float("nan")), "threshold"),
+    "rhythm without neighbours": (put("rhythm", "near_frames", value=0), "near_frames"),
+    "endless neighbours": (put("rhythm", "near_frames", value=10**12), "near_frames"),
+    "rhythm looks back": (put("rhythm", "lookahead_frames", value=-1), "lookahead_frames"),
+    "endless lookahead": (put("rhythm", "lookahead_frames", value=10**12), "lookahead_frames"),
+    "other blocks": (put("rhythm", "block_frames", value=14), "rhythm"),
+    "endless blocks": (put("rhythm", "block_frames", value=10**12), "block_frames"),
+    "half a block": (put("rhythm", "block_frames", value=15.0), "block_frames"),
+    "unknown key of the rhythm": (put("rhythm", "mystery", value=1), "mystery"),
+    "rhythm as list": (put("rhythm", value=[15, 12]), "description"),
+    "rhythm as truth": (put("rhythm", value=False), "description"),
     "spec as list": (put("front_end", value=[1, 2]), "description"),
     "spec as null": (put("window", value=None), "description"),
     "matrices as text": (put("matrices", value="bank"), "description"),
@@ -351,7 +388,7 @@ def test_an_altered_description_is_refused(tmp_path: Path, name: str) -> None:
     assert says in refusal(with_text(tmp_path / "altered.onnx", json.dumps(meta)))
 
 
-@pytest.mark.parametrize("section", ["front_end", "matrices", "window", "decide"])
+@pytest.mark.parametrize("section", ["front_end", "matrices", "window", "decide", "quality", "rhythm"])
 def test_a_description_without_any_one_part_is_refused(tmp_path: Path, section: str) -> None:
     whole = tiny_bundle.default_meta()
     for key in [*whole[section], None]:
@@ -363,8 +400,129 @@ def test_a_description_without_any_one_part_is_refused(tmp_path: Path, section: 
         refusal(with_text(tmp_path / "part.onnx", json.dumps(meta)))
 
 
-@pytest.mark.parametrize("key", ["schema", "classes", "id", "front_end_digest"])
+@pytest.mark.parametrize("key", ["schema", "classes", "id", "front_end_digest", "quality", "rhythm"])
 def test_a_description_without_a_needed_key_is_refused(tmp_path: Path, key: str) -> None:
     meta = tiny_bundle.default_meta()
     del meta[key]
     assert key in refusal(with_text(tmp_path / "key.onnx", json.dumps(meta)))
+
+
+# The rhythm's graph
+
+
+def test_a_model_trained_without_beats_has_no_rhythm(tmp_path: Path) -> None:
+    trained = tiny_bundle.untrained()._replace(beat_net=None)
+    path = tmp_path / "deaf.onnx"
+    path.write_bytes(tiny_bundle.data_of(trained))
+    held = bundle.load(path)
+    assert held.rhythm is None
+    assert (held.meta["rhythm"], held.meta["rhythm_delay_s"], held.meta["rhythm_parameters"]) == (None, None, 0)
+    assert {p.key for p in onnx.load(path).metadata_props} == {bundle.METADATA_KEY}
+    assert np.isfinite(held.logits(windows(2, 50), np.array([50, 20]))).all()
+
+
+@pytest.fixture(scope="module")
+def beat_net() -> BeatNet:
+    net = tiny_bundle.untrained().beat_net
+    assert net is not None
+    return net
+
+
+def test_the_rhythm_hears_as_torch_and_carries_its_state(loaded: bundle.Bundle, beat_net: BeatNet) -> None:
+    assert loaded.rhythm is not None
+    nets = (loaded.rhythm.net, TorchNet(beat_net))
+    assert nets[0].state_size == nets[1].state_size == beat_net.spec.state
+    states = [np.zeros(net.state_size, dtype=np.float32) for net in nets]
+    answers: list[list[np.ndarray]] = [[], []]
+    for block in windows(40, RhythmSpec().block_frames):
+        for which, net in enumerate(nets):
+            onsets, states[which] = net(block, states[which])
+            answers[which].append(onsets)
+    np.testing.assert_allclose(answers[0], answers[1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(states[0], states[1], rtol=1e-5, atol=1e-4)
+    assert np.std(answers[0]) > 0.01
+
+
+def base64_of(net: Any, frames: int = RhythmSpec().block_frames) -> str:
+    """A network as the graph that finds S1 and S2."""
+    trained = tiny_bundle.untrained()._replace(beat_net=net)
+    trained = trained._replace(config=dataclasses.replace(trained.config, rhythm=RhythmSpec(block_frames=frames)))
+    return base64.b64encode(tiny_bundle.rhythm_graph_of(trained).SerializeToString()).decode("ascii")
+
+
+def nan_net() -> BeatNet:
+    net = tiny_bundle.untrained().beat_net
+    assert net is not None
+    torch.nn.init.constant_(net.last.bias, float("nan"))
+    return net
+
+
+def narrow_net() -> BeatNet:
+    net = tiny_bundle.untrained(narrow()).beat_net
+    assert net is not None
+    return net
+
+
+def altered_rhythm(change: Callable[[onnx.ModelProto], None]) -> str:
+    model = onnx.load_from_string(base64.b64decode(tiny_bundle.default_rhythm()))
+    change(model)
+    return base64.b64encode(model.SerializeToString()).decode("ascii")
+
+
+def rename_output(model: onnx.ModelProto) -> None:
+    for name in [n for node in model.graph.node for n in node.output if n == "onsets"]:
+        for node in model.graph.node:
+            node.output[:] = ["sounds" if n == name else n for n in node.output]
+    model.graph.output[0].name = "sounds"
+
+
+def swap_outputs(model: onnx.ModelProto) -> None:
+    names = {"onsets": "next_state", "next_state": "onsets"}
+    for node in model.graph.node:
+        node.output[:] = [names.get(n, n) for n in node.output]
+        node.input[:] = [names.get(n, n) for n in node.input]
+    for value in model.graph.output:
+        value.name = names[value.name]
+
+
+def window_graph() -> str:
+    """The graph of the classification, whose second input is no state."""
+    return base64.b64encode(tiny_bundle.graph_of(tiny_bundle.untrained()).SerializeToString()).decode("ascii")
+
+
+RHYTHMS: dict[str, tuple[Callable[[], str | None], str]] = {
+    "missing": (lambda: None, bundle.RHYTHM_KEY),
+    "blank": (lambda: " ", "description"),
+    "not base64": (lambda: "?%", "description"),
+    "not ASCII": (lambda: "é" * 8, "description"),
+    "no model": (lambda: base64.b64encode(b"laennec" * 50).decode(), "not a whole ONNX model"),
+    "nothing": (lambda: "AAAA", "not a whole ONNX model"),
+    "cut": (lambda: tiny_bundle.default_rhythm()[: 4 * (len(tiny_bundle.default_rhythm()) // 8)], "ONNX model"),
+    "other graph": (window_graph, "description"),
+    "other bands": (lambda: base64_of(narrow_net()), "does not run"),
+    "longer blocks": (lambda: base64_of(tiny_bundle.untrained().beat_net, 16), "does not run"),
+    "output renamed": (lambda: altered_rhythm(rename_output), "does not run"),
+    "outputs swapped": (lambda: altered_rhythm(swap_outputs), "does not fit"),
+    "NaN": (lambda: base64_of(nan_net()), "does not fit"),
+}
+
+
+@pytest.mark.parametrize("name", RHYTHMS)
+def test_a_missing_or_damaged_rhythm_is_refused(tmp_path: Path, name: str) -> None:
+    rhythm, says = RHYTHMS[name]
+    text = json.dumps(tiny_bundle.default_meta())
+    bundle.load(with_text(tmp_path / "whole.onnx", text))  # the refusal is of what differs from it
+    assert says in refusal(with_text(tmp_path / "damaged.onnx", text, rhythm()))
+
+
+def test_a_rhythm_of_one_input_is_refused(tmp_path: Path) -> None:
+    """It has no state, which is told from its inputs."""
+    foreign(tmp_path / "one.onnx", None, ("features",))
+    rhythm = base64.b64encode((tmp_path / "one.onnx").read_bytes()).decode("ascii")
+    text = json.dumps(tiny_bundle.default_meta())
+    assert "description" in refusal(with_text(tmp_path / "stateless.onnx", text, rhythm))
+
+
+def test_a_description_that_names_no_rhythm_does_not_use_the_graph(tmp_path: Path) -> None:
+    meta = tiny_bundle.default_meta() | {"rhythm": None}
+    assert bundle.load(with_text(tmp_path / "unused.onnx", json.dumps(meta))).rhythm is None

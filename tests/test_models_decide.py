@@ -12,10 +12,12 @@ from models import decide
 from models.classes import CLASSES
 from models.decide import DecideSpec, Window
 from models.quality import Quality
+from models.regularity import UNKNOWN, Premature, Regularity
 
 PLAIN = DecideSpec(temperature=1.0, threshold=0.0, smoothing=1.0, margin=0.0, poor_quality=0.1)
 LOGITS = st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=5).map(np.array)
 GOOD = Quality(0.9, "")
+STEADY = Regularity(71.0, 0.9, 0.02, 0.97, (Premature(2.0, 0.5),))
 
 
 def logits_of(*probabilities: float) -> np.ndarray:
@@ -119,16 +121,40 @@ def test_status_the_window_comes_before_the_signal_and_that_before_doubt(
     before: str, logits: np.ndarray, quality: float, status: str
 ) -> None:
     spec = DecideSpec(threshold=0.5, poor_quality=0.1)
-    window = Window(3.2, 2.0, before, 71.0)
+    window = Window(3.2, 2.0, before, STEADY)
     made, state = decide.decision(spec, window, logits, Quality(quality, "why"), decide.init_state())
     assert made.status == status
     assert made.status in decide.STATUSES
     assert made.label == ("normal" if status == "ok" else None)
     assert made.probabilities is not None
     assert sum(made.probabilities) == pytest.approx(1)
-    assert (made.t_s, made.window_s, made.heart_rate_bpm) == (3.2, 2.0, 71.0)
+    assert (made.t_s, made.window_s) == (3.2, 2.0)
     assert (made.quality, made.quality_reason) == (quality, "why")
     assert np.array_equal(np.array(state.mean), logits)
+
+
+@pytest.mark.parametrize("standing", CLASSES)
+@pytest.mark.parametrize("before", ["ok", "listening", "gap"])
+@pytest.mark.parametrize("quality", [0.9, 0.05])
+def test_the_rhythm_is_told_where_a_heart_is_heard_and_only_there(standing: str, before: str, quality: float) -> None:
+    logits = 9 * np.eye(5)[CLASSES.index(standing)]
+    window, judged = Window(3.2, 2.0, before, STEADY), Quality(quality, "why")
+    made, _ = decide.decision(DecideSpec(), window, logits, judged, decide.init_state())
+    told = standing != "artifact" and before != "gap" and quality > 0.1
+    assert (made.heart_rate_bpm, made.regularity) == ((71.0, STEADY) if told else (None, UNKNOWN))
+
+
+@pytest.mark.parametrize("regularity", [None, UNKNOWN])
+def test_no_rate_is_told_that_is_not_known(regularity: Regularity | None) -> None:
+    window = Window(3.2, 2.0, "ok", regularity)
+    made, _ = decide.decision(DecideSpec(), window, SURE, GOOD, decide.init_state())
+    assert (made.label, made.heart_rate_bpm, made.regularity) == ("normal", None, regularity)
+
+
+def test_an_uncertain_answer_keeps_its_heart_rate() -> None:
+    window = Window(3.2, 2.0, "ok", STEADY)
+    made, _ = decide.decision(DecideSpec(threshold=0.5), window, TORN, GOOD, decide.init_state())
+    assert (made.status, made.heart_rate_bpm) == ("uncertain", 71.0)
 
 
 def test_a_decision_carries_its_state_on() -> None:

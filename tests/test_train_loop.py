@@ -26,7 +26,9 @@ from models.nets import POOLING, HeartNet, NetSpec, _normalise, parameters
 from train import checkpoint
 from train.config import Config, from_dict
 from train.datasets import Recording
-from train.loop import Fit, Interrupted, masked_cross_entropy
+from train.heart import fit as heart_fit
+from train.heart import masked_cross_entropy
+from train.loop import Fit, Interrupted
 from train.predict import recording_logits, recording_loss, window_logits
 from train.sampling import Batch, Sampler, mixup
 from train.table import Table
@@ -66,7 +68,7 @@ def equal(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 def learn(path: Path, seed: int = 3, config: Config = TINY, watched: tuple[int, ...] = ()) -> HeartNet:
     table = small_table()
-    return Fit(config, table, range(len(table)), seed, watched).run(path, lambda *_: None, never)
+    return heart_fit(config, table, range(len(table)), seed, watched).run(path, lambda *_: None, never)
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +315,7 @@ def test_watching_changes_nothing(tmp_path: Path) -> None:
     config = from_dict(tomllib.loads(tiny_data.TINY_TOML.format(steps=255)))
     blind = learn(tmp_path / "blind.safetensors", config=config)
     table = small_table()
-    fit = Fit(config, table, range(len(table)), 3, watched=[0, 1, 2])
+    fit = heart_fit(config, table, range(len(table)), 3, watched=[0, 1, 2])
     assert equal(fit.run(tmp_path / "seen.safetensors", lambda *_: None, never), blind)
     assert [p["step"] for p in fit.history] == [50, 100, 150, 200, 250]
     assert "held_out_loss" in fit.history[-1]
@@ -324,8 +326,8 @@ def test_it_learns(tmp_path: Path) -> None:
     config = changed(changed(TINY, "fit", steps=150, batch=16, learning_rate=1e-2, ema=0.9), "net", dropout=0.0)
     table = small_table()
     everything = list(range(len(table)))
-    untrained = Fit(config, table, everything, 0).net
-    net = Fit(config, table, everything, 0).run(tmp_path / "net.safetensors", lambda *_: None, never)
+    untrained = heart_fit(config, table, everything, 0).net
+    net = heart_fit(config, table, everything, 0).run(tmp_path / "net.safetensors", lambda *_: None, never)
     losses = [recording_loss(n, config.window, table, everything) for n in (untrained, net)]
     assert losses[1] < 0.8 * losses[0]
 
@@ -337,15 +339,15 @@ def test_stopped_anywhere_and_resumed_gives_the_uninterrupted_weights(
     path, table = tmp_path / "net.safetensors", small_table()
     for at in stops:
         torch.manual_seed(999)  # chance left over from elsewhere must not matter
-        fit = Fit(TINY, table, range(len(table)), 3)
+        fit = heart_fit(TINY, table, range(len(table)), 3)
         with pytest.raises(Interrupted, match=f"stopped at step {at} of {STEPS}; continue with --resume"):
             fit.run(path, lambda *_: None, _at(fit, at))
-    net = Fit(TINY, table, range(len(table)), 3).run(path, lambda *_: None, never)
+    net = heart_fit(TINY, table, range(len(table)), 3).run(path, lambda *_: None, never)
     assert equal(net, whole_run[0])
     assert held_tensors(path) == held_tensors(whole_run[1])
 
 
-def _at(fit: Fit, step: int) -> Callable[[], bool]:
+def _at(fit: Fit[HeartNet], step: int) -> Callable[[], bool]:
     return lambda: fit.step == step
 
 
@@ -362,16 +364,16 @@ def test_killed_between_checkpoints_it_goes_on_from_the_last(whole_run: tuple[He
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        Fit(TINY, table, range(len(table)), 3).run(path, die_at_twelve, never)
+        heart_fit(TINY, table, range(len(table)), 3).run(path, die_at_twelve, never)
     steps: list[int] = []
-    net = Fit(TINY, table, range(len(table)), 3).run(path, lambda n, _: steps.append(n), never)
+    net = heart_fit(TINY, table, range(len(table)), 3).run(path, lambda n, _: steps.append(n), never)
     assert (seen[-1], steps[0], steps[-1]) == (12, TINY.fit.checkpoint_steps + 1, STEPS)
     assert equal(net, whole_run[0])
 
 
 def test_a_finished_run_is_not_learned_again(whole_run: tuple[HeartNet, Path]) -> None:
     table, steps = small_table(), []
-    net = Fit(TINY, table, range(len(table)), 3).run(whole_run[1], lambda n, _: steps.append(n), never)
+    net = heart_fit(TINY, table, range(len(table)), 3).run(whole_run[1], lambda n, _: steps.append(n), never)
     assert not steps
     assert equal(net, whole_run[0])
 
@@ -398,16 +400,16 @@ def test_a_fingerprint_is_of_names_and_features_whatever_their_order() -> None:
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (lambda t: Fit(changed(TINY, "fit", steps=21), t, range(len(t)), 3), "other settings"),
-        (lambda t: Fit(changed(TINY, "augment", filter_sd=0.5), t, range(len(t)), 3), "other settings"),
-        (lambda t: Fit(changed(TINY, "net", hidden=7), t, range(len(t)), 3), "other settings"),
-        (lambda t: Fit(TINY, t, range(len(t)), 4), "other settings"),
-        (lambda t: Fit(TINY, t, range(1, len(t)), 3), "other recordings"),
-        (lambda t: Fit(TINY, dataclasses.replace(t, values=t.values + 1), range(len(t)), 3), "other recordings"),
+        (lambda t: heart_fit(changed(TINY, "fit", steps=21), t, range(len(t)), 3), "other settings"),
+        (lambda t: heart_fit(changed(TINY, "augment", filter_sd=0.5), t, range(len(t)), 3), "other settings"),
+        (lambda t: heart_fit(changed(TINY, "net", hidden=7), t, range(len(t)), 3), "other settings"),
+        (lambda t: heart_fit(TINY, t, range(len(t)), 4), "other settings"),
+        (lambda t: heart_fit(TINY, t, range(1, len(t)), 3), "other recordings"),
+        (lambda t: heart_fit(TINY, dataclasses.replace(t, values=t.values + 1), range(len(t)), 3), "other recordings"),
     ],
 )
 def test_resume_with_anything_else_is_refused(
-    whole_run: tuple[HeartNet, Path], other: Callable[[Table], Fit], says: str
+    whole_run: tuple[HeartNet, Path], other: Callable[[Table], Fit[HeartNet]], says: str
 ) -> None:
     with pytest.raises(SettingError, match=says) as refusal:
         other(small_table()).run(whole_run[1], lambda *_: None, never)

@@ -29,11 +29,15 @@ from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import InputFileError
 from models.frontend import FrontEndSpec
-from train import baselines, checkpoint, report, run
+from models.nets import BeatNet
+from models.quality import QualitySpec
+from train import baselines, checkpoint, datasets, quality, report, run, table, timings
+from train.beats import BeatTask
 from train.config import from_dict, load
 from train.datasets import Recording, read, read_circor
 from train.evaluate import Answers, score
 from train.filterbank import front_end
+from train.loop import Interrupted
 from train.pascal import CONFLICTS
 from train.protocols import PROTOCOLS, Protocol, folds_of, is_tested, learnable
 from train.splits import split_hash
@@ -43,7 +47,7 @@ GROUPED, LEAKY, PATIENTS = (PROTOCOLS[name] for name in ("pascal-grouped", "seed
 STEPS = 80
 FILES = {
     *("config.json", "splits.json", "held-out.safetensors", "windows.safetensors", "predictions.csv", "metrics.json"),
-    *("learning.png", "confusion.png", "report.md", "model.safetensors"),
+    *("learning.png", "confusion.png", "report.md", "quality.json", "model.safetensors"),
 }
 NETWORKS = ("held-out", "model")
 
@@ -231,16 +235,112 @@ def test_resuming_a_finished_run_learns_nothing_more(made: Path, finished: tuple
     assert before == {name: (finished[0] / name).read_bytes() for name in before}
 
 
+def test_the_quality_index_is_the_one_fitted_on_the_same_recordings(made: Path, finished: tuple[Path, str]) -> None:
+    settings = load(made / "tiny.toml")
+    everything = [*read("pascal", made / "pascal"), *read("circor", made / "circor"), *read("noise", made / "noise")]
+    wanted = quality.fit(everything, front_end(settings.front_end), settings.seed)
+    assert run.quality_spec(finished[0]) == wanted
+    assert wanted != QualitySpec()
+
+
+# --- S1 and S2
+
+
+def hearing_words(folder: Path, out: Path) -> list[str]:
+    words = ["train", *data(folder, "pascal", "circor", "noise"), "--config", str(folder / "tiny.toml")]
+    return [*words, "--out", str(out)]
+
+
+@pytest.fixture(scope="module")
+def hearing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data sets with annotated beats."""
+    folder = tmp_path_factory.mktemp("hearing")
+    tiny_data.pascal_timing(tiny_data.pascal(folder / "pascal"))
+    tiny_data.circor(folder / "circor", patients=8, annotated=True)
+    tiny_data.noise(folder / "noise")
+    tiny_data.config(folder, 12)
+    return folder
+
+
+def test_where_beats_are_annotated_a_network_learns_them_from_circor_alone(
+    hearing: Path, tmp_path: Path, main: Main
+) -> None:
+    out = tmp_path / "run"
+    assert main(*hearing_words(hearing, out))[0] == 0
+    assert {path.name for path in out.iterdir()} == FILES | {"beats.safetensors"}
+    assert "beats.safetensors" in (run.__doc__ or "")
+    held = checkpoint.load(out / "beats.safetensors")
+    timed = timings.read("circor", hearing / "circor")
+    heard = table.read(front_end(load(hearing / "tiny.toml").front_end), timed)
+    settings = load(hearing / "tiny.toml")
+    noises = table.read(front_end(settings.front_end), datasets.read("noise", hearing / "noise"))
+    everything = BeatTask(settings, heard, range(len(timed)), [noises.features(i) for i in range(len(noises))])
+    assert held.notes["learned"] == everything.learned
+    assert held.notes["step"] == 12
+    BeatNet(load(hearing / "tiny.toml").beat_net).load_state_dict(checkpoint.averaged(held))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert main(*hearing_words(hearing, out), "--resume")[0] == 0
+    assert all((out / name).read_bytes() == before[name] for name in before if name.endswith(".safetensors"))
+
+
+def test_annotations_of_another_device_alone_are_not_learned_from(tmp_path: Path, main: Main) -> None:
+    tiny_data.pascal_timing(tiny_data.pascal(tmp_path / "pascal"))
+    words = ["--config", str(tiny_data.config(tmp_path, 8)), "--out", str(tmp_path / "run")]
+    assert main("train", *data(tmp_path, "pascal"), *words)[0] == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+
+
+def test_stopped_while_learning_beats_and_resumed_comes_to_the_same_networks(hearing: Path, tmp_path: Path) -> None:
+    settings = load(hearing / "tiny.toml")
+    recordings = [r for kind in ("pascal", "circor", "noise") for r in read(kind, hearing / kind)]
+    found = run.Data(
+        build(front_end(settings.front_end), recordings),
+        table.read(front_end(settings.front_end), timings.read("circor", hearing / "circor")),
+        QualitySpec(),
+    )
+    phases: list[str] = []
+
+    def stop_in_beats() -> bool:
+        return phases[-1] == "S1 and S2" and phases.count("S1 and S2") == 5
+
+    for name in ("whole", "stopped"):
+        run.prepare(tmp_path / name, settings, resume=False)
+    run.train(tmp_path / "whole", settings, found, lambda *_: None, lambda: False)
+    with pytest.raises(Interrupted, match="stopped at step 5 of 12"):
+        run.train(tmp_path / "stopped", settings, found, lambda phase, *_: phases.append(phase), stop_in_beats)
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    run.train(tmp_path / "stopped", settings, found, lambda phase, *_: phases.append(phase), lambda: False)
+    assert phases == ["with recordings held out"] * 12 + ["S1 and S2"] * 12 + ["on everything"] * 12
+    for name in (*NETWORKS, "beats"):
+        one, other = (
+            checkpoint.averaged(checkpoint.load(tmp_path / w / f"{name}.safetensors")) for w in ("whole", "stopped")
+        )
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_annotations_that_can_not_be_read_are_named(tmp_path: Path, main: Main) -> None:
+    tiny_data.circor(tmp_path / "circor", patients=4, annotated=True)
+    (tmp_path / "circor/segmentation/2_MV.tsv").write_text("0.1 0.2\n")
+    code, _, err = main("train", *data(tmp_path, "circor"), "--out", str(tmp_path / "run"))
+    assert code == 3
+    assert_one_line(err, "2_MV.tsv", "is no segmentation")
+    assert not (tmp_path / "run").exists()
+
+
 def test_export_is_told_when_a_run_is_not_finished(tmp_path: Path, made: Path) -> None:
     with pytest.raises(InputFileError, match="no finished training run"):
         run.decide_spec(tmp_path)
     (tmp_path / "metrics.json").write_text('{"decide": {"temperature": -1}}')
     with pytest.raises(InputFileError, match="no finished training run"):
         run.decide_spec(tmp_path)
-    settings = load(made / "tiny.toml")
-    run.check_finished(tmp_path, STEPS, settings)
+    for text in ("", "[1]", '{"bias": NaN}', '{"periodicities": 1}'):
+        (tmp_path / "quality.json").write_text(text)
+        with pytest.raises(InputFileError, match="holds no quality index"):
+            run.quality_spec(tmp_path)
+    run.check_finished(tmp_path, STEPS, STEPS)
     with pytest.raises(InputFileError, match=f"stopped at step {STEPS - 1} of {STEPS}"):
-        run.check_finished(tmp_path, STEPS - 1, settings)
+        run.check_finished(tmp_path, STEPS - 1, STEPS)
 
 
 # --- what is refused
@@ -361,6 +461,11 @@ def test_evaluate_refuses_what_it_cannot_do(made: Path, tmp_path: Path, main: Ma
         (["--protocol", "pascal", *data(made, "pascal")], "no protocol 'pascal'; one of pascal-grouped, "),
         (["--protocol", "pascal-grouped", *data(made, "noise")], "give --data pascal=DIR"),
         (["--protocol", "circor-patients", *data(made, "pascal")], "give --data circor=DIR"),
+        (["--protocol", "timing", *data(made, "pascal", "noise")], "give --data circor=DIR"),
+        (["--protocol", "timing", *data(made, "circor", "noise")], "give --data pascal=DIR"),
+        (["--protocol", "timing", *data(made, "circor", "pascal")], "give --data noise=DIR"),
+        (["--protocol", "timing", *data(made, "pascal", "circor", "noise")], "timing needs 5 annotated persons"),
+        (["--protocol", "quality", *data(made, "pascal")], "give --data noise=DIR"),
         (["--protocol", "seed-split", *data(made, "pascal"), "--json", str(tmp_path / "no/r.json")], "--json"),
         (["--protocol", "seed-split", *data(made, "pascal"), "--json", str(tmp_path)], "--json"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import io
@@ -13,7 +14,8 @@ import torch
 
 from export import onnx as export_onnx
 from models.decide import DecideSpec
-from models.nets import HeartNet
+from models.nets import BeatNet, HeartNet
+from models.quality import QualitySpec
 from train.config import Config, from_dict
 
 SCORE = {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -28,7 +30,7 @@ NOTES: dict[str, Any] = {
 
 def tiny_config(**tables: Any) -> Config:
     """A small network behind the default front end and windows; other tables as given."""
-    return from_dict({"net": {"channels": 8, "hidden": 8}, **tables})
+    return from_dict({"net": {"channels": 8, "hidden": 8}, "beat_net": {"channels": 6, "hidden": 8}, **tables})
 
 
 def untrained(config: Config | None = None, decide: DecideSpec | None = None) -> export_onnx.Trained:
@@ -36,13 +38,14 @@ def untrained(config: Config | None = None, decide: DecideSpec | None = None) ->
     config = config or tiny_config()
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        net = HeartNet(config.net)
+        net, beat_net = HeartNet(config.net), BeatNet(config.beat_net)
         for norm in (net.first_norm, net.second_norm):  # as after training: not the identity
             assert norm.running_mean is not None
             assert norm.running_var is not None
             norm.running_mean.uniform_(-0.1, 0.1)
             norm.running_var.uniform_(0.5, 2.0)
-    return export_onnx.Trained(net.eval(), config, decide or DecideSpec(threshold=0.0), NOTES)
+    decide = decide or DecideSpec(threshold=0.0)
+    return export_onnx.Trained(net.eval(), beat_net.eval(), config, decide, QualitySpec(), NOTES)
 
 
 def meta_of(trained: export_onnx.Trained) -> dict[str, Any]:
@@ -56,15 +59,30 @@ def graph_of(trained: export_onnx.Trained) -> Any:
         return export_onnx.graph(trained.net, trained.config.window.window_frames)
 
 
+def rhythm_graph_of(trained: export_onnx.Trained) -> Any:
+    """The graph that finds S1 and S2, if there is one."""
+    if trained.beat_net is None:
+        return None
+    with contextlib.redirect_stdout(io.StringIO()):
+        return export_onnx.rhythm_graph(trained.beat_net, trained.config.rhythm.block_frames)
+
+
 def data_of(trained: export_onnx.Trained) -> bytes:
     """The bundle's bytes."""
-    return export_onnx.with_metadata(graph_of(trained), meta_of(trained))
+    return export_onnx.with_metadata(graph_of(trained), meta_of(trained), rhythm_graph_of(trained))
 
 
 @functools.cache
 def default_data() -> bytes:
     """The bytes of the tiny bundle with default settings; made once."""
     return data_of(untrained())
+
+
+@functools.cache
+def default_rhythm() -> str:
+    """Its graph that finds S1 and S2, as it lies in the metadata."""
+    graph = rhythm_graph_of(untrained())
+    return base64.b64encode(graph.SerializeToString()).decode("ascii")
 
 
 @functools.cache

@@ -26,6 +26,10 @@ bands = 8
 features = 8
 channels = 6
 hidden = 6
+[beat_net]
+features = 8
+channels = 6
+hidden = 6
 [window]
 window_frames = 60
 hop_frames = 10
@@ -34,6 +38,11 @@ first_frames = 20
 steps = {steps}
 batch = 6
 checkpoint_steps = 7
+[beat_fit]
+steps = {steps}
+batch = 6
+checkpoint_steps = 7
+window_frames = 70
 [answer]
 hold_out = 0.3
 """
@@ -77,13 +86,38 @@ def pascal(folder: Path) -> Path:
     return folder
 
 
-def circor(folder: Path, patients: int = 12) -> Path:
+def pascal_timing(folder: Path, files: int = 4) -> Path:
+    """The middles of S1 and S2 of some of set A's made files, in samples at 44.1 kHz, as PASCAL gives them."""
+    rows = ["fname,cycle,sound,location"]
+    for path in sorted((folder / "set_a").glob("normal__*"))[:files]:
+        for k in range(2):
+            for sound, middle_s in (("S1", 0.2 + 0.8 * k), ("S2", 0.5 + 0.8 * k)):
+                rows.append(f"set_a/{path.name},{k + 1},{sound},{round(44_100 * middle_s)}")
+    (folder / "set_a_timing.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def segments(seed: int, seconds: float) -> str:
+    """Where the beats of `sound` lie, as CirCor writes it: S1 at a beat, S2 0.3 s later; unknown before the first."""
+    first = -np.random.default_rng(seed).random() % 0.8
+    rows, states = [(0.0, first, 0)], (1, 2, 3, 4)
+    for beat in np.arange(first, seconds, 0.8):
+        places = beat + np.array([0.0, 0.1, 0.3, 0.4, 0.8])
+        rows += [(a, b, state) for a, b, state in zip(places, places[1:], states, strict=False) if b <= seconds]
+    return "".join(f"{begin:.6f}\t{end:.6f}\t{state}\n" for begin, end, state in rows)
+
+
+def circor(folder: Path, patients: int = 12, seconds: float = 1.6, annotated: bool = False) -> Path:
     """In the project's own layout: every other patient has a murmur, heard at the first site alone."""
     rows = ["file,person,location,recording_label"]
     for patient in range(patients):
         sick = patient % 2
         for place, site in enumerate(SITES):
-            put(folder / f"audio/{patient}_{site}.wav", sick if place == 0 else 0, 1000 + 10 * patient + place)
+            seed = 1000 + 10 * patient + place
+            put(folder / f"audio/{patient}_{site}.wav", sick if place == 0 else 0, seed, seconds)
+            if annotated:
+                (folder / "segmentation").mkdir(exist_ok=True)
+                (folder / f"segmentation/{patient}_{site}.tsv").write_text(segments(seed, seconds))
             label = "absent" if not sick else "murmur" if place == 0 else "murmur_patient_other_location"
             rows.append(f"audio/{patient}_{site}.wav,{patient},{site},{label}")
     (folder / "recordings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -16,15 +16,16 @@ _LOG = logging.getLogger(__name__)
 Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
-def load(path: Path, rate_hz: int) -> Samples:
+def load(path: Path, rate_hz: int, heard_s: float | None = None) -> Samples:
     """Decode a file and resample it.
 
     Args:
         path: WAV, FLAC, OGG or whatever else libsndfile reads. Of several channels the first is taken, and logged.
         rate_hz: the rate wanted, above 0.
+        heard_s: only so much of its beginning is wanted; None for all.
 
     Returns:
-        (n,) float32, full scale [-1, 1]; n is about the file's duration times rate_hz. Unchanged at equal rates.
+        (n,) float32, full scale [-1, 1]; n is about the duration times rate_hz. Unchanged at equal rates.
 
     Raises:
         InputFileError: unreadable, empty, or with samples that are not finite numbers.
@@ -34,12 +35,11 @@ def load(path: Path, rate_hz: int) -> Samples:
         raise InputFileError(f"{path} holds no samples; leave it out")
     if not np.isfinite(samples).all():
         raise InputFileError(f"{path} holds samples that are not finite numbers (NaN or infinity); export it anew")
-    if file_rate_hz == rate_hz:
-        return samples
-    # A stream fed in one chunk, not soxr.resample: training audio passes through what live audio passes through.
-    stream = soxr.ResampleStream(file_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
-    resampled: Samples = stream.resample_chunk(samples, last=True)
-    return resampled
+    if file_rate_hz != rate_hz:
+        # A stream fed in one chunk, not soxr.resample: training audio passes through what live audio passes through.
+        stream = soxr.ResampleStream(file_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
+        samples = stream.resample_chunk(samples, last=True)
+    return samples if heard_s is None else samples[: round(heard_s * rate_hz)]
 
 
 def _decode(path: Path) -> tuple[Samples, int]:

@@ -29,8 +29,7 @@ def augment(spec: AugmentSpec, window: Array, noise: Callable[[], Array | None],
     if rng.random() < spec.noise_share and (other := noise()) is not None:
         x = mix(x, other, rng.uniform(*spec.noise_snr_db), rng)
     if rng.random() < spec.floor_share:
-        level = np.quantile(x, rng.uniform(0.02, 0.5))
-        x = np.logaddexp(x, level + smooth_curve(x.shape[1], spec.filter_sd, rng) + rng.normal(0, 0.3, x.shape))
+        x = add_floor(x, spec.filter_sd, rng)
     return mask(x, spec, rng)
 
 
@@ -55,6 +54,12 @@ def mix(x: Array, noise: Array, snr_db: float, rng: np.random.Generator) -> Arra
     picked = noise[(start + np.arange(len(x))) % len(noise)]
     lift = _log_mean_energy(x) - _log_mean_energy(picked) - snr_db * _NEPERS_PER_DB
     return np.asarray(np.logaddexp(x, picked + lift))
+
+
+def add_floor(x: Array, filter_sd: float, rng: np.random.Generator) -> Array:
+    """Add a stationary noise floor at a random level, below half of the values at most."""
+    level = np.quantile(x, rng.uniform(0.02, 0.5))
+    return np.asarray(np.logaddexp(x, level + smooth_curve(x.shape[1], filter_sd, rng) + rng.normal(0, 0.3, x.shape)))
 
 
 def mask(x: Array, spec: AugmentSpec, rng: np.random.Generator) -> Array:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,13 @@ import typer
 from models.errors import SettingError
 
 if TYPE_CHECKING:
+    from models.quality import QualitySpec
     from train.config import Config
-    from train.table import Table
+    from train.table import Features, Kind
 
 app = typer.Typer()
+
+Evaluated = tuple[dict[str, Any], str]  # a protocol's result, and the same for people
 
 DataOption = Annotated[
     list[str],
@@ -38,20 +41,28 @@ def train(
     _need_training_packages()
     from train import run
     from train.config import load
+    from train.table import Table
 
     settings = load(config)
     # The run's folder is made last: a mistyped path or a damaged recording leaves nothing behind.
-    table = _features(settings, _read(data, every_site=False))
+    recordings = _read(data, every_site=False)
+    found = run.Data(
+        Table.of(_features(settings, recordings)),
+        _features(settings, _timed(data)),
+        _quality(settings, recordings),
+    )
     run.prepare(out, settings, resume)
     with _stopping() as stopped, _fit_bar(settings.fit.steps) as step:
-        run.train(out, settings, table, step, stopped)
+        run.train(out, settings, found, step, stopped)
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Next: laennec export {out} --out FILE.onnx")
 
 
 @app.command()
 def evaluate(
-    protocol: Annotated[str, typer.Option("--protocol", help="pascal-grouped, seed-split or circor-patients.")],
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="pascal-grouped, seed-split, circor-patients, timing or quality.")
+    ],
     data: DataOption,
     config: ConfigOption = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Folds trained at a time.")] = 1,
@@ -63,30 +74,74 @@ def evaluate(
 ) -> None:
     """Train and test by a protocol; prints scores with 95 % intervals beside the baselines."""
     _need_training_packages()
-    from train import evaluate as evaluation
-    from train import report
     from train.config import load, to_dict
     from train.protocols import PROTOCOLS
 
-    chosen = PROTOCOLS.get(protocol)
-    if chosen is None:
-        raise SettingError(f"no protocol {protocol!r}; one of {', '.join(PROTOCOLS)}")
+    needs = {name: {p.tested} for name, p in PROTOCOLS.items()}
+    needs |= {"timing": {"circor", "pascal", "noise"}, "quality": {"pascal", "noise"}}
+    if protocol not in needs:
+        raise SettingError(f"no protocol {protocol!r}; one of {', '.join(needs)}")
     settings = load(config)
     if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise SettingError(f"{json_file}: is no file in a folder that exists; give another --json")
-    if not any(entry.startswith(f"{chosen.tested}=") for entry in data):
-        raise SettingError(f"{protocol} tests {chosen.tested} recordings; give --data {chosen.tested}=DIR")
-    table = _features(settings, _read(data, every_site=chosen.per_patient))
-    with tempfile.TemporaryDirectory() as passing, _bar() as bar:
-        folder = work or Path(passing)
-        task = bar.add_task("folds", total=chosen.seeds * (1 if protocol == "seed-split" else 5))
-        answers = evaluation.answer(chosen, settings, table, folder, jobs, lambda: bar.advance(task))
-    result = evaluation.score(chosen, table, answers)
+    kinds = {entry.partition("=")[0] for entry in data}
+    if missing := sorted(needs[protocol] - kinds):
+        raise SettingError(f"{protocol} tests {missing[0]} recordings; give --data {missing[0]}=DIR")
+    run = {"timing": _timing, "quality": _quality_figures}.get(protocol, _classification)
+    with tempfile.TemporaryDirectory() as passing:
+        result, text = run(protocol, settings, data, work or Path(passing), jobs)
     result["config"] = to_dict(settings)
-    result["data"] = sorted({entry.partition("=")[0] for entry in data})
-    typer.echo(report.protocol_text(result))
+    result["data"] = sorted(kinds)
+    typer.echo(text)
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _classification(name: str, settings: Config, data: list[str], folder: Path, jobs: int) -> Evaluated:
+    from train import evaluate, report
+    from train.protocols import PROTOCOLS
+    from train.table import Table
+
+    chosen = PROTOCOLS[name]
+    table = Table.of(_features(settings, _read(data, every_site=chosen.per_patient)))
+    with _bar() as bar:
+        task = bar.add_task("folds", total=chosen.seeds * (1 if name == "seed-split" else 5))
+        answers = evaluate.answer(chosen, settings, table, folder, jobs, lambda: bar.advance(task))
+    result = evaluate.score(chosen, table, answers)
+    return result, report.protocol_text(result)
+
+
+def _timing(_: str, settings: Config, data: list[str], folder: Path, jobs: int) -> Evaluated:
+    from train import signal_report, timing
+
+    recordings = _read(data, every_site=False)
+    found = timing.Data(
+        _features(settings, _timed(data)),
+        _features(settings, timing.noises_of(recordings)),
+        _features(settings, timing.clips_of(recordings)),
+    )
+    with _bar() as bar:
+        task = bar.add_task("networks", total=6)
+        result = timing.evaluate(settings, found, folder, jobs, lambda: bar.advance(task))
+    return result, signal_report.timing(result)
+
+
+def _quality_figures(_: str, settings: Config, data: list[str], __: Path, ___: int) -> Evaluated:
+    from train import quality, signal_report
+    from train.filterbank import front_end
+
+    recordings = _read(data, every_site=False)
+    with _bar() as bar:
+        task = bar.add_task("reading recordings", total=None)
+        result = quality.evaluate(recordings, front_end(settings.front_end), settings.seed, lambda: bar.advance(task))
+    return result, signal_report.quality(result)
+
+
+def _timed(data: list[str]) -> list[Any]:
+    """Recordings with annotated beats, of all data sets."""
+    from train import timings
+
+    return [timed for entry in data for timed in timings.read(entry.partition("=")[0], Path(entry.partition("=")[2]))]
 
 
 def _read(data: list[str], every_site: bool) -> list[Any]:
@@ -104,13 +159,22 @@ def _read(data: list[str], every_site: bool) -> list[Any]:
     return recordings
 
 
-def _features(config: Config, recordings: list[Any]) -> Table:
+def _features(config: Config, recordings: Sequence[Kind]) -> Features[Kind]:
     from train import table
     from train.filterbank import front_end
 
     with _bar() as bar:
         task = bar.add_task("reading recordings", total=len(recordings))
-        return table.build(front_end(config.front_end), recordings, lambda: bar.advance(task))
+        return table.read(front_end(config.front_end), recordings, lambda: bar.advance(task))
+
+
+def _quality(config: Config, recordings: list[Any]) -> QualitySpec:
+    from train import quality
+    from train.filterbank import front_end
+
+    with _bar() as bar:
+        task = bar.add_task("hearing noise and hearts for the quality index", total=None)
+        return quality.fit(recordings, front_end(config.front_end), config.seed, lambda: bar.advance(task))
 
 
 def _bar() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,40 +11,29 @@ from typing import Any
 from models.classes import CLASSES
 from models.errors import SettingError
 from models.frontend import FrontEndSpec
-from models.nets import POOLING, NetSpec
+from models.nets import POOLING, BeatNetSpec, NetSpec
+from models.rhythm import RhythmSpec
 from models.windows import WindowSpec
+from train.beat_config import BeatAugmentSpec, BeatFitSpec
+from train.loop_config import LoopSpec
+from train.strict import build, check, check_snr
 
 
 @dataclass(frozen=True)
-class FitSpec:
-    """One training run of the network.
+class FitSpec(LoopSpec):
+    """Training of the network that classifies.
 
     Attributes:
-        steps: optimiser steps.
-        batch: windows per step.
-        learning_rate: peak of the one-cycle schedule (Smith & Topin 2018).
-        weight_decay: of AdamW (Loshchilov & Hutter 2019).
-        clip: largest gradient norm.
         mixup: Beta parameter of mixup (Zhang et al. 2018); 0 for none.
         label_smoothing: share of the target spread over the classes the source can speak of.
-        ema: decay of the averaged weights, which are the ones kept.
-        checkpoint_steps: steps between checkpoints.
     """
 
-    steps: int = 3000
-    batch: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    clip: float = 2.0
     mixup: float = 0.3
     label_smoothing: float = 0.1
-    ema: float = 0.99
-    checkpoint_steps: int = 250
 
     def __post_init__(self) -> None:
-        _check(self, steps=(1, 10_000_000), batch=(1, 10_000), checkpoint_steps=(1, 10_000_000))
-        _check(self, learning_rate=(1e-9, 1), weight_decay=(0, 10), clip=(1e-9, 1e9))
-        _check(self, mixup=(0, 100), label_smoothing=(0, 1), ema=(0, 1))
+        super().__post_init__()
+        check(self, mixup=(0, 100), label_smoothing=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ class SamplingSpec:
     class_factors: dict[str, float] = field(default_factory=lambda: {"extrasystole": 0.4})
 
     def __post_init__(self) -> None:
-        _check(self, other=(0, 1e6), class_power=(0, 2))
+        check(self, other=(0, 1e6), class_power=(0, 2))
         for name in ("shares", "class_factors"):
             for key, value in getattr(self, name).items():
                 if not 0 <= value <= 1e6:
@@ -102,10 +90,9 @@ class AugmentSpec:
     time_mask_frames: int = 25
 
     def __post_init__(self) -> None:
-        _check(self, short_share=(0, 1), floor_share=(0, 1), noise_share=(0, 1))
-        _check(self, stretch=(1, 4), filter_sd=(0, 20), band_mask=(0, 1000), time_mask_frames=(0, 1_000_000))
-        if not -100 <= self.noise_snr_db[0] <= self.noise_snr_db[1] <= 100:
-            raise ValueError(f"noise_snr_db must be [lowest, highest] from -100 to 100, not {list(self.noise_snr_db)}")
+        check(self, short_share=(0, 1), floor_share=(0, 1), noise_share=(0, 1))
+        check(self, stretch=(1, 4), filter_sd=(0, 20), band_mask=(0, 1000), time_mask_frames=(0, 1_000_000))
+        check_snr(self.noise_snr_db)
 
 
 @dataclass(frozen=True)
@@ -125,7 +112,7 @@ class AnswerSpec:
     margin: float = 0.05
 
     def __post_init__(self) -> None:
-        _check(self, hold_out=(0.01, 0.5), risk=(0, 1), smoothing=(0.001, 1), margin=(0, 1))
+        check(self, hold_out=(0.01, 0.5), risk=(0, 1), smoothing=(0.001, 1), margin=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -140,28 +127,31 @@ class Config:
     sampling: SamplingSpec = field(default_factory=SamplingSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     answer: AnswerSpec = field(default_factory=AnswerSpec)
+    beat_net: BeatNetSpec = field(default_factory=BeatNetSpec)
+    beat_fit: BeatFitSpec = field(default_factory=BeatFitSpec)
+    beat_augment: BeatAugmentSpec = field(default_factory=BeatAugmentSpec)
+    rhythm: RhythmSpec = field(default_factory=RhythmSpec)
 
     def __post_init__(self) -> None:
-        _check(self, seed=(0, 2**31))
-        _check(self.front_end, "front_end.", bands=(1, 1000), lifter=(0, 1000))
-        _check(self.net, "net.", channels=(1, 10_000), hidden=(1, 10_000), dropout=(0, 0.99))
-        if self.net.features != self.front_end.features:
-            raise ValueError(f"net.features must be {self.front_end.features}, as the front end gives that many values")
+        check(self, seed=(0, 2**31))
+        check(self.front_end, "front_end.", bands=(1, 1000), lifter=(0, 1000))
+        for name, net in (("net", self.net), ("beat_net", self.beat_net)):
+            check(net, f"{name}.", channels=(1, 10_000), hidden=(1, 10_000), dropout=(0, 0.99))
+            if net.features != self.front_end.features:
+                wanted = self.front_end.features
+                raise ValueError(f"{name}.features must be {wanted}, as the front end gives that many values")
+        check(self.beat_net, "beat_net.", keep=(0.5, 0.9999))
+        check(self.rhythm, "rhythm.", lookahead_frames=(0, self.beat_fit.window_frames - 1))
         if round(self.window.least_frames / self.augment.stretch) < POOLING:
             raise ValueError(f"window.least_frames, shortened by augment.stretch, must leave {POOLING} frames or more")
         if self.front_end.resampler != "HQ":  # what train.audio reads recordings through
             raise ValueError(f"front_end.resampler must be 'HQ', not {self.front_end.resampler!r}")
-        if self.front_end.cepstra and (self.augment.noise_share or self.augment.floor_share):
+        added = [spec.noise_share or spec.floor_share for spec in (self.augment, self.beat_augment)]
+        if self.front_end.cepstra and any(added):
             raise ValueError(
-                "front_end.cepstra needs augment.noise_share and floor_share at 0: cepstra are no energies to add to"
+                "front_end.cepstra needs noise_share and floor_share of augment and beat_augment at 0: cepstra are no "
+                "energies to add to"
             )
-
-
-def _check(spec: object, table: str = "", **ranges: tuple[float, float]) -> None:
-    for name, (low, high) in ranges.items():
-        value = getattr(spec, name)
-        if not low <= value <= high:
-            raise ValueError(f"{table}{name} must be from {low} to {high}, not {value}")
 
 
 def load(path: Path | None) -> Config:
@@ -185,40 +175,10 @@ def from_dict(values: dict[str, Any], where: str = "configuration") -> Config:
     """A configuration from nested plain values, as in a TOML file or a run's config.json."""
     if not isinstance(values, dict):
         raise SettingError(f"{where}: must be a table, not {values!r}")
-    config: Config = _build(Config, values, where)
+    config: Config = build(Config, values, where)
     return config
 
 
 def to_dict(config: Config) -> dict[str, Any]:
     """Nested plain values that `from_dict` reads back to an equal configuration."""
     return dataclasses.asdict(config)
-
-
-def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise SettingError(f"{where}: unknown key {unknown[0]!r}; known here: {', '.join(fields)}")
-    defaults = kind()
-    built = {name: _value(getattr(defaults, name), value, f"{where}: {name}") for name, value in values.items()}
-    try:
-        return kind(**built)
-    except ValueError as error:
-        raise SettingError(f"{where}: {error}") from error
-
-
-def _value(default: Any, value: Any, where: str) -> Any:
-    """A value checked against the kind of its default."""
-    if dataclasses.is_dataclass(default):
-        if not isinstance(value, dict):
-            raise SettingError(f"{where}: must be a table, not {value!r}")
-        return _build(type(default), value, where)
-    if isinstance(default, tuple) and isinstance(value, list | tuple) and len(value) == len(default):
-        return tuple(_value(d, v, where) for d, v in zip(default, value, strict=True))
-    if isinstance(default, dict) and isinstance(value, dict):
-        return {name: _value(0.0, share, f"{where}: {name}") for name, share in value.items()}
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):
-        raise SettingError(f"{where}: must be like {default!r}, not {value!r}")
-    return value

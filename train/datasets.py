@@ -21,7 +21,7 @@ _EVERY_CLASS = (True,) * len(CLASSES)
 _CIRCOR_SPEAKS_OF = tuple(name != "extrasystole" for name in CLASSES)
 
 #: Copies of the set go about in which recordings without a murmur are cut at 16 s: "longer" would mean "murmur".
-_CIRCOR_HEARD_S = 16.0
+CIRCOR_HEARD_S = 16.0
 
 #: FOLD-CLIP-TAKE of ESC-10, FOLD-CLIP-TAKE-CLASS of ESC-50. Takes are cut from one clip and may overlap (Piczak 2015).
 _ESC_FILE = re.compile(r"\d-(?P<clip>\d+)-[A-Z](-\d+)?")
@@ -167,7 +167,7 @@ def _of_take(take: circor.Take) -> Recording:
         location=take.location,
         patient=take.person,
         patient_label="normal" if take.label == circor.ABSENT else "murmur",
-        heard_s=_CIRCOR_HEARD_S,
+        heard_s=CIRCOR_HEARD_S,
     )
 
 

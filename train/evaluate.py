@@ -11,11 +11,10 @@ from joblib import Parallel, delayed
 
 from models.classes import CLASSES
 from models.decide import DecideSpec, calibrate
-from train import baselines, scores
+from train import baselines, heart, scores
 from train.calibrate import temperature
 from train.config import Config
 from train.datasets import Recording
-from train.loop import Fit
 from train.predict import recording_logits
 from train.protocols import Fold, Protocol, folds_of, is_tested
 from train.table import Table
@@ -67,7 +66,7 @@ def answer(
 
 def _one_fold(config: Config, table: Table, fold: Fold, seed: int, path: Path) -> Array:
     learned, test = fold
-    net = Fit(config, table, list(learned), seed).run(path, lambda *_: None, lambda: False)
+    net = heart.fit(config, table, list(learned), seed).run(path, lambda *_: None, lambda: False)
     return recording_logits(net, config.window, table, list(test))
 
 

@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.errors import InputFileError, LaennecError, SettingError
-from models.nets import HeartNet
 from train import checkpoint as ckpt
 from train.config import Config, from_dict, to_dict
-from train.predict import recording_loss
-from train.sampling import Batch, Sampler
-from train.table import Table
+from train.loop_config import LoopSpec
 
 Report = Callable[[int, float], None]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Interrupted(LaennecError):  # noqa: N818 - no error: somebody asked for it
     """Training was stopped; its checkpoint is on disk."""
 
 
-class Fit:
+class Task(Protocol[Net]):
+    """What is learned, and from what.
+
+    Attributes:
+        learned: fingerprint of the recordings learned from; a checkpoint of others is not continued.
+    """
+
+    learned: str
+
+    def fresh(self) -> Net:
+        """A network with random weights."""
+
+    def loss(self, net: Net, rng: np.random.Generator) -> Tensor:
+        """Of the network in training on a random batch."""
+
+    def watch(self, net: Net) -> float | None:
+        """Loss on watched recordings, for the learning curve; nothing is chosen by it. None where none are."""
+
+
+class Fit(Generic[Net]):
     """A network in training, with everything that a checkpoint must bring back.
 
     Args:
         config: the whole configuration.
-        table: features of all recordings.
-        indices: the recordings to learn from.
+        spec: the part of it that says how long and how fast.
+        task: what to learn.
         seed: of weights, sampling and dropout.
-        watched: recordings whose loss is written to the learning curve; nothing is chosen by it.
     """
 
-    def __init__(
-        self, config: Config, table: Table, indices: Sequence[int], seed: int, watched: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, config: Config, spec: LoopSpec, task: Task[Net], seed: int) -> None:
         torch.manual_seed(seed)
         # One thread: the sum order of a parallel reduction depends on the machine's cores.
         torch.set_num_threads(1)
@@ -48,15 +62,12 @@ class Fit:
         self.seed = seed
         self.step = 0
         self.history: list[dict[str, float]] = []
-        self._table = table
-        self._watched = list(watched)
-        self._learned = table.fingerprint(indices)
-        self._sampler = Sampler(config, table, indices)
+        self._spec = spec
+        self._task = task
         self._rng = np.random.default_rng(seed)
-        self._net = HeartNet(config.net)
-        average = get_ema_multi_avg_fn(config.fit.ema)  # type: ignore[no-untyped-call]
+        self._net = task.fresh()
+        average = get_ema_multi_avg_fn(spec.ema)  # type: ignore[no-untyped-call]
         self._average = AveragedModel(self._net, multi_avg_fn=average, use_buffers=True)
-        spec = config.fit
         self._optimizer = torch.optim.AdamW(
             self._net.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay
         )
@@ -65,12 +76,12 @@ class Fit:
         )
 
     @property
-    def net(self) -> HeartNet:
+    def net(self) -> Net:
         """The averaged network, ready to predict."""
         # A copy, not a new network: initial weights would be drawn from the chance that dropout goes on with.
-        return cast(HeartNet, copy.deepcopy(self._average.module).eval())
+        return cast(Net, copy.deepcopy(self._average.module).eval())
 
-    def run(self, path: Path, report: Report, stop: Callable[[], bool]) -> HeartNet:
+    def run(self, path: Path, report: Report, stop: Callable[[], bool]) -> Net:
         """Train to the end, from `path` if a checkpoint lies there.
 
         Args:
@@ -85,7 +96,7 @@ class Fit:
         """
         if path.exists():
             self._restore(path)
-        spec = self.config.fit
+        spec = self._spec
         while self.step < spec.steps:
             loss = self._one_step()
             self._note(loss)
@@ -100,12 +111,10 @@ class Fit:
 
     def _one_step(self) -> float:
         self._net.train()
-        batch = self._sampler.batch(self._rng)
-        logits = self._net(torch.from_numpy(batch.features), torch.from_numpy(batch.frames))
-        loss = masked_cross_entropy(logits, batch, self.config.fit.label_smoothing)
+        loss = self._task.loss(self._net, self._rng)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._net.parameters(), self.config.fit.clip)
+        torch.nn.utils.clip_grad_norm_(self._net.parameters(), self._spec.clip)
         self._optimizer.step()
         self._schedule.step()
         self._average.update_parameters(self._net)
@@ -115,8 +124,8 @@ class Fit:
     def _note(self, loss: float) -> None:
         if self.step % 50 == 0:
             point = {"step": float(self.step), "loss": loss}
-            if self._watched and self.step % 250 == 0:
-                point["held_out_loss"] = recording_loss(self.net, self.config.window, self._table, self._watched)
+            if self.step % 250 == 0 and (watched := self._task.watch(self.net)) is not None:
+                point["held_out_loss"] = watched
             self.history.append(point)
 
     def _save(self, path: Path) -> None:
@@ -128,7 +137,7 @@ class Fit:
         notes = {
             "config": to_dict(self.config),
             "seed": self.seed,
-            "learned": self._learned,
+            "learned": self._task.learned,
             "step": self.step,
             "history": self.history,
             "groups": groups,
@@ -141,7 +150,7 @@ class Fit:
     def _restore(self, path: Path) -> None:
         held = ckpt.load(path)
         try:
-            check_same(path, held.notes, self.config, self.seed, self._learned)
+            check_same(path, held.notes, self.config, self.seed, self._task.learned)
             self._put_back(held)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputFileError(f"{path}: is not a checkpoint of this version; train anew in a new folder") from error
@@ -167,19 +176,3 @@ def check_same(path: Path, notes: dict[str, Any], config: Config, seed: int, lea
         raise SettingError(f"{path} was trained with other settings; use the same --config, or a new folder")
     if notes["learned"] != learned:
         raise SettingError(f"{path} learned from other recordings; give the same --data, or a new folder")
-
-
-def masked_cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
-    """Cross-entropy over the classes that each window's source can speak of.
-
-    Args:
-        logits: (batch, 5).
-        batch: targets and masks.
-        smoothing: share of the target spread evenly over those classes.
-    """
-    speaks_of = torch.from_numpy(batch.speaks_of)
-    targets = torch.from_numpy(batch.targets)
-    even = speaks_of / speaks_of.sum(dim=1, keepdim=True)
-    targets = (1 - smoothing) * targets + smoothing * even
-    logs = logits.masked_fill(~speaks_of, -1e9).log_softmax(dim=1)
-    return -(targets * logs).where(speaks_of, 0.0).sum(dim=1).mean()

@@ -9,6 +9,8 @@ The folder RUN holds, in the order written:
     predictions.csv       its answer for each held-out recording
     metrics.json          their scores with intervals, the fitted calibration
     learning.png, confusion.png, report.md
+    quality.json          the signal quality index, fitted
+    beats.safetensors     the network that finds S1 and S2, where recordings have annotated beats
     model.safetensors     the network that learned from everything, with that calibration: what `export` takes
 """
 
@@ -19,7 +21,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -27,17 +29,26 @@ from safetensors.numpy import save_file
 from models.classes import CLASSES
 from models.decide import DecideSpec, calibrate
 from models.errors import InputFileError, SettingError
+from models.quality import QualitySpec
+from train import beats, heart, report, scores
 from train import calibrate as calibration
-from train import report, scores
 from train.config import Config, from_dict, to_dict
-from train.loop import Fit
 from train.predict import recording_logits
 from train.protocols import learnable
 from train.splits import hold_out, split_hash
-from train.table import Table
+from train.table import Features, Table
+from train.timings import Timed
 
 Array = np.ndarray
 _PROOFS = 48
+
+
+class Data(NamedTuple):
+    """What a run learns from."""
+
+    labelled: Table
+    timed: Features[Timed]  # recordings with annotated S1 and S2; may be empty
+    quality: QualitySpec  # from `train.quality.fit`
 
 
 def prepare(run: Path, config: Config, resume: bool) -> None:
@@ -72,24 +83,25 @@ def _configuration(path: Path) -> Config:
 
 
 def train(
-    run: Path, config: Config, table: Table, step: Callable[[str, int, float], None], stop: Callable[[], bool]
+    run: Path, config: Config, data: Data, step: Callable[[str, int, float], None], stop: Callable[[], bool]
 ) -> None:
     """Everything after the features.
 
     Args:
         run: folder from `prepare`.
         config: the recipe.
-        table: all recordings.
+        data: all recordings.
         step: called with the phase's name, its step and loss.
         stop: asked after each step.
 
     Raises:
         Interrupted: `stop` said so; call again to continue.
     """
+    table = data.labelled
     usable = learnable(table.recordings, np.arange(len(table)))
     kept, held = hold_out([table.recordings[i] for i in usable], config.answer.hold_out, config.seed)
     kept, held = usable[kept], usable[held]
-    inner = Fit(config, table, list(kept), config.seed, list(held))
+    inner = heart.fit(config, table, list(kept), config.seed, list(held))
     net = inner.run(run / "held-out.safetensors", lambda n, loss: step("with recordings held out", n, loss), stop)
     splits = _splits(table, kept, held)
     _write_json(run / "splits.json", splits)
@@ -100,7 +112,14 @@ def train(
     _write_json(run / "metrics.json", metrics)
     _write_predictions(run / "predictions.csv", table, held, calibrate(decide, logits))
     report.write(run, metrics, inner.history, splits)
-    Fit(config, table, list(usable), config.seed).run(
+    _write_json(run / "quality.json", asdict(data.quality))
+    learned = [i for i, timed in enumerate(data.timed.recordings) if timed.source == "circor"]
+    if learned:
+        noises = [table.features(i) for i, r in enumerate(table.recordings) if r.source == "noise"]
+        beats.fit(config, data.timed, learned, noises, config.seed).run(
+            run / "beats.safetensors", lambda n, loss: step("S1 and S2", n, loss), stop
+        )
+    heart.fit(config, table, list(usable), config.seed).run(
         run / "model.safetensors", lambda n, loss: step("on everything", n, loss), stop
     )
 
@@ -119,14 +138,26 @@ def decide_spec(run: Path) -> DecideSpec:
         ) from error
 
 
-def check_finished(run: Path, step: int, config: Config) -> None:
+def quality_spec(run: Path) -> QualitySpec:
+    """The quality index that a finished run fitted.
+
+    Raises:
+        InputFileError: the run is not finished.
+    """
+    try:
+        return QualitySpec(**json.loads((run / "quality.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputFileError(f"{run}: holds no quality index; train first, or continue with --resume") from error
+
+
+def check_finished(run: Path, step: int, wanted: int) -> None:
     """Refuse a network that has not learned to the end.
 
     Raises:
         InputFileError: fewer steps than the configuration asks for.
     """
-    if step < config.fit.steps:
-        raise InputFileError(f"{run}: stopped at step {step} of {config.fit.steps}; continue with --resume")
+    if step < wanted:
+        raise InputFileError(f"{run}: stopped at step {step} of {wanted}; continue with --resume")
 
 
 def _splits(table: Table, kept: Array, held: Array) -> dict[str, Any]:

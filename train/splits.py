@@ -46,7 +46,8 @@ def grouped_folds(recordings: Sequence[Recording], folds: int, seed: int) -> lis
         seed: of the shuffle.
 
     Returns:
-        Per fold the indices to train on and to test on, ascending. Each recording is tested on in just one fold.
+        Per fold the indices to train on and to test on, ascending. Each recording is tested on in just one fold. A
+        fold that would test nothing, as where one group holds half of all, is left out.
 
     Raises:
         SettingError: too few groups, or every class of every source has fewer recordings than folds.
@@ -60,7 +61,8 @@ def grouped_folds(recordings: Sequence[Recording], folds: int, seed: int) -> lis
         # A class with fewer recordings than folds is absent from some folds. That is wanted: whoever has a data set
         # with a rare class should still get the folds, and scores per class show the count.
         warnings.filterwarnings("ignore", "The least populated class in y", UserWarning)
-        return list(splitter.split(np.zeros(len(recordings)), strata, groups))
+        splits = splitter.split(np.zeros(len(recordings)), strata, groups)
+        return [split for split in splits if len(split[1])]
 
 
 def hold_out(recordings: Sequence[Recording], share: float, seed: int) -> Split:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,8 +17,31 @@ from train.datasets import Recording
 from train.splits import split_hash
 
 
+class Audio(Protocol):
+    """What a recording must say of itself to be read."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def name(self) -> str:
+        """Unique within its source."""
+
+    @property
+    def source(self) -> str:
+        """The recording device or domain."""
+
+    @property
+    def heard_s(self) -> float | None:
+        """Only so much of it is used; None for all."""
+
+
+Kind = TypeVar("Kind", bound=Audio)
+
+
 @dataclass(frozen=True)
-class Table:
+class Features(Generic[Kind]):
     """Recordings and their features.
 
     Attributes:
@@ -25,7 +50,7 @@ class Table:
         offsets: (recordings + 1,) int64; recording i is values[offsets[i]:offsets[i + 1]].
     """
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[Kind, ...]
     values: np.ndarray
     offsets: np.ndarray
 
@@ -48,6 +73,16 @@ class Table:
             for i in indices
         )
 
+
+@dataclass(frozen=True)
+class Table(Features[Recording]):
+    """Labelled recordings and their features."""
+
+    @classmethod
+    def of(cls, features: Features[Recording]) -> Table:
+        """The same, as a table."""
+        return cls(features.recordings, features.values, features.offsets)
+
     @property
     def labels(self) -> np.ndarray:
         """(recordings,) int64, index of each label in `CLASSES`."""
@@ -55,6 +90,11 @@ class Table:
 
 
 def build(front_end: FrontEnd, recordings: Sequence[Recording], tick: Callable[[], None] = lambda: None) -> Table:
+    """Labelled recordings as `read` gives them."""
+    return Table.of(read(front_end, recordings, tick))
+
+
+def read(front_end: FrontEnd, recordings: Sequence[Kind], tick: Callable[[], None] = lambda: None) -> Features[Kind]:
     """Read, resample and extract every recording.
 
     Args:
@@ -67,11 +107,9 @@ def build(front_end: FrontEnd, recordings: Sequence[Recording], tick: Callable[[
     """
     parts = []
     for recording in recordings:
-        samples = load(recording.path, front_end.spec.rate_hz)
-        if recording.heard_s is not None:
-            samples = samples[: round(recording.heard_s * front_end.spec.rate_hz)]
+        samples = load(recording.path, front_end.spec.rate_hz, recording.heard_s)
         parts.append(front_end.extract(samples).astype(np.float32))
         tick()
     offsets = np.cumsum([0, *(len(p) for p in parts)])
     values = np.concatenate(parts) if parts else np.zeros((0, front_end.spec.features), dtype=np.float32)
-    return Table(tuple(recordings), values, offsets)
+    return Features(tuple(recordings), values, offsets)

@@ -15,7 +15,7 @@ from stream.snapshot import Snapshot
 
 MIN_WIDTH, MIN_HEIGHT = 60, 16
 
-_MIN_TRACE_ROWS = 3
+_MIN_TRACE_ROWS = 2
 _LANE_ROWS = 5  # lanes take six lines instead of one
 
 
@@ -34,9 +34,9 @@ class Plan:
 
 
 def plan(height: int) -> Plan:
-    """Deal out the lines above the least height: first what explains, then a taller trace, then lanes and air."""
+    """Deal out the lines above the least height: a third of trace, what explains, more trace, then lanes and air."""
     spare = height - MIN_HEIGHT
-    explains = [spare > i for i in range(5)]
+    explains = [spare > i + 1 for i in range(5)]
     lanes, air = height >= 34, height >= 30
     rows = _MIN_TRACE_ROWS + spare - sum(explains) - lanes * _LANE_ROWS - air * 3
     axis, two_lines, legend, decision_rule, timeline_axis = explains

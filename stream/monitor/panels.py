@@ -11,12 +11,15 @@ from models.classes import CLASSES, WORDS
 from models.decide import Decision
 from stream.monitor.line import bar, first_fit, fit, rule, shorten, spread, styled
 from stream.monitor.theme import FAINT, LETTERS, NOTICE, STYLES, TRACE
+from stream.monitor.ticks import ticks
 from stream.monitor.trace import DIVISION_S, SPAN_S, Extremes, ascii_art, braille, division_marks, extremes, scale_db
 from stream.monitor.words import clock, headline, held_s, kind
 from stream.snapshot import Level, Snapshot
 
 _LEVEL_FLOOR_DB = -60.0
 _METER_WIDTH = 28
+#: From here on a heart rate is called sure.
+_SURE = 0.75
 
 
 def title(snapshot: Snapshot, width: int) -> Text:
@@ -29,11 +32,12 @@ def title(snapshot: Snapshot, width: int) -> Text:
 
 
 def phonocardiogram(snapshot: Snapshot, width: int, rows: int, axis: bool, ascii_only: bool) -> list[Text]:
-    """Caption, trace and, on request, its time marks."""
+    """Caption, ticks of the heart sounds, trace and, on request, its time marks."""
     dots = width if ascii_only else 2 * width
     shown = extremes(snapshot.trace, snapshot.trace_rate_hz, snapshot.trace_end_s, dots)
     trace = ascii_art(shown, rows) if ascii_only else braille(shown, rows)
-    lines = [rule(_trace_captions(snapshot, shown), width), *(fit(styled(t, TRACE), width) for t in trace)]
+    head = [rule(_trace_captions(snapshot, shown), width), ticks(snapshot, shown, width)]
+    lines = [*head, *(fit(styled(t, TRACE), width) for t in trace)]
     return [*lines, _time_marks(shown, width)] if axis else lines
 
 
@@ -82,7 +86,9 @@ def _standing(snapshot: Snapshot) -> list[str]:
     facts = [f"for {clock(held_s(decision, snapshot.history))}"]
     if decision.label is not None and decision.probabilities is not None:
         facts.append(f"p {_percent(_known(decision.probabilities[CLASSES.index(decision.label)]))}")
-    return [*facts, f"last {decision.window_s:.1f} s heard"]
+    facts.append(f"last {decision.window_s:.1f} s heard")
+    early = len(decision.regularity.premature) if decision.regularity else 0
+    return [*facts, f"{early} early beat{'s' * (early > 1)}, marked !"] if early else facts
 
 
 def bars_and_meters(snapshot: Snapshot, width: int) -> list[Text]:
@@ -115,7 +121,6 @@ def _bars(decision: Decision | None, width: int) -> list[Text]:
 def _meters(snapshot: Snapshot, width: int) -> list[Text]:
     decision, level = snapshot.decision, snapshot.level
     quality = _known(decision.quality) if decision else None
-    rate_bpm = _known(decision.heart_rate_bpm) if decision else None
     rms_db = decibels(level.rms)
     shares = (None if rms_db is None else 1 - rms_db / _LEVEL_FLOOR_DB, quality)
     values = ("silence" if rms_db is None else f"{_signed(rms_db)} dBFS", "–" if quality is None else f"{quality:.2f}")
@@ -129,9 +134,27 @@ def _meters(snapshot: Snapshot, width: int) -> list[Text]:
         level_line,
         _peak(level, width),
         quality_line,
-        styled(first_fit(width, (f"notice: {reason}", reason)) if reason else "", NOTICE),
-        Text("heart rate ").append("not known" if rate_bpm is None else f"{rate_bpm:.0f} bpm", "bold"),
+        styled(first_fit(width, _notices(reason)) if reason else "", NOTICE),
+        Text("heart rate ").append(_heart_rate(decision, width - 11), "bold"),
     ]
+
+
+def _notices(reason: str) -> tuple[str, ...]:
+    """A fault and its remedy, long to short; where there is no room for both, the fault alone."""
+    fault = reason.split(":", maxsplit=1)[0]
+    return f"notice: {reason}", reason, f"notice: {fault}", fault
+
+
+def _heart_rate(decision: Decision | None, width: int) -> str:
+    """In words, with how sure it is where the model says so."""
+    rate_bpm = _known(decision.heart_rate_bpm) if decision else None
+    if decision is None or rate_bpm is None:
+        return "not known"
+    rate = f"{rate_bpm:.0f} bpm"
+    if decision.regularity is None:
+        return rate
+    sure = decision.regularity.confidence >= _SURE
+    return first_fit(width, (f"{rate}, {'sure' if sure else 'unsure'}", rate if sure else f"{rate} ?"))
 
 
 def _peak(level: Level, width: int) -> Text:

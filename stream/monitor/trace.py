@@ -92,6 +92,19 @@ def ascii_art(shown: Extremes, rows: int) -> list[str]:
     return ["".join(" '.|"[c] for c in line) for line in codes]
 
 
+def column(shown: Extremes, width: int, t_s: float) -> int:
+    """The character column of a moment; below 0 or from `width` on where it is not shown.
+
+    Args:
+        shown: what is drawn.
+        width: characters across `SPAN_S`.
+        t_s: stream time.
+    """
+    dots = len(shown.low)
+    dot = math.floor(t_s * dots / SPAN_S + 1e-6) - (shown.end - dots)
+    return dot // (dots // width)
+
+
 def division_marks(shown: Extremes, width: int) -> list[tuple[int, float]]:
     """Where the time divisions fall: character column and stream time in seconds, oldest first.
 
@@ -100,11 +113,9 @@ def division_marks(shown: Extremes, width: int) -> list[tuple[int, float]]:
         width: characters across `SPAN_S`.
     """
     dots = len(shown.low)
-    first_s, dot_s = (shown.end - dots) * SPAN_S / dots, SPAN_S / dots
-    per_character = dots // width
-    number = math.ceil(max(0.0, first_s) / DIVISION_S - 1e-9)
+    number = math.ceil(max(0.0, (shown.end - dots) * SPAN_S / dots) / DIVISION_S - 1e-9)
     marks = []
-    while (column := int((number * DIVISION_S - first_s) / dot_s + 1e-6) // per_character) < width:
-        marks.append((column, number * DIVISION_S))
+    while (at := column(shown, width, number * DIVISION_S)) < width:
+        marks.append((at, number * DIVISION_S))
         number += 1
     return marks

@@ -9,6 +9,8 @@ from typing import Any, TextIO
 from models.classes import CLASSES
 from models.decide import Decision
 from models.errors import LaennecError, SettingError
+from models.regularity import Regularity
+from models.rhythm import Beat
 from stream.snapshot import Ledger
 
 SCHEMA = 1
@@ -45,8 +47,14 @@ class JsonlSink:
                 "probabilities": _named(d.probabilities),
                 "quality": _rounded(d.quality, 4),
                 "heart_rate_bpm": _rounded(d.heart_rate_bpm, 1),
+                "rhythm": _rhythm(d.regularity),
             }
         )
+
+    def beat(self, beat: Beat) -> None:
+        """Write a heart sound."""
+        t_s, confidence = round(beat.t_s, 6), round(beat.confidence, 4)
+        self._write({"type": "beat", "t_s": t_s, "sound": beat.sound, "confidence": confidence})
 
     def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
         """Write a loss."""
@@ -84,6 +92,17 @@ def _named(probabilities: tuple[float, ...] | None) -> dict[str, float] | None:
     if probabilities is None:
         return None
     return {name: round(p, 6) for name, p in zip(CLASSES, probabilities, strict=True)}
+
+
+def _rhythm(found: Regularity | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "confidence": round(found.confidence, 4),
+        "variation": _rounded(found.variation, 4),
+        "shortest": _rounded(found.shortest, 4),
+        "premature": [{"t_s": round(p.t_s, 6), "coupling_s": round(p.coupling_s, 6)} for p in found.premature],
+    }
 
 
 def _rounded(x: float | None, digits: int) -> float | None:

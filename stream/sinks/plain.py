@@ -7,6 +7,7 @@ from typing import TextIO
 from models.classes import CLASSES
 from models.decide import Decision
 from models.errors import LaennecError
+from models.rhythm import Beat
 from stream.monitor.words import headline, kind
 from stream.snapshot import Ledger
 
@@ -35,6 +36,9 @@ class PlainSink:
         if kind(d) != self._last:
             self._last = kind(d)
             self._line(f"{stamp(d.t_s)}  {_words(d)}")
+
+    def beat(self, beat: Beat) -> None:
+        """No line: beats are no change of decision."""
 
     def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
         """Write a line for lost audio; a decision that only repeats it is not written again."""

@@ -52,6 +52,7 @@ class SimulatedSource:
     @property
     def description(self) -> dict[str, object]:
         """What the session log says of it; the name makes plain that nobody was listened to."""
+        lost = self._patient.lost_contact
         return {
             "kind": "simulated",
             "name": f"SYNTHETIC {self._patient.case}",
@@ -59,6 +60,8 @@ class SimulatedSource:
             "heart_rate_bpm": self._patient.heart_rate_bpm,
             "seed": self._patient.seed,
             "snr_db": self._patient.snr_db,
+            "noise": self._patient.noise,
+            "lost_contact": lost and lost._asdict(),
         }
 
     def blocks(self) -> Iterator[Block]:
