@@ -28,6 +28,8 @@ _LIKE = 0.15
 #: An early beat cuts its cycle to some .5-.7; respiration alone to .85 at most (Task Force 1996; children more).
 _PREMATURE = 0.8
 _PAUSE = 0.95
+_LEAST_COVER = 0.9
+_ENDS = 1.5  # cycles that begin or end outside, at most two
 
 
 class Premature(NamedTuple):
@@ -71,7 +73,7 @@ def assess(beats: Sequence[Beat], heard_s: float) -> Regularity:
     if len(s1.lengths_s) < _LEAST_CYCLES:
         return Regularity(rate, confidence, None, None, ())
     variation = float(s1.lengths_s.std() / s1.lengths_s.mean())
-    return Regularity(rate, confidence, variation, float(s1.lengths_s.min() / median_s), _premature(s1))
+    return Regularity(rate, confidence, variation, float(s1.lengths_s.min() / median_s), _premature(s1, span_s))
 
 
 class _Cycles(NamedTuple):
@@ -92,18 +94,21 @@ def _filled_s(cycles: _Cycles, median_s: float) -> float:
     return float(weights @ cycles.lengths_s)
 
 
-def _premature(cycles: _Cycles) -> tuple[Premature, ...]:
+def _premature(cycles: _Cycles, span_s: float) -> tuple[Premature, ...]:
     """Beats that came early against the basic cycle, the median mean of two neighbouring cycles, and made a pause.
 
     The pause makes up for the early beat, so that both together make two basic cycles, even if every second beat is
-    early. Of the newest beat the pause is not known yet; it is believed.
+    early. Of the newest beat the pause is not known yet; it is believed. An early beat without an S2 before it is none,
+    and where cycles do not fill most of the time, beats were lost and none can be called early.
     """
     lengths_s = cycles.lengths_s
     if len(lengths_s) < _LEAST_FOR_PREMATURE:
         return ()
     basic_s = float(np.median((lengths_s[1:] + lengths_s[:-1]) / 2))
+    if lengths_s.sum() < _LEAST_COVER * (span_s - _ENDS * basic_s):
+        return ()
     pauses_s = np.append(lengths_s[1:], np.inf)
-    early = (lengths_s < _PREMATURE * basic_s) & (pauses_s > _PAUSE * basic_s)
+    early = cycles.whole & (lengths_s < _PREMATURE * basic_s) & (pauses_s > _PAUSE * basic_s)
     return tuple(Premature(float(t), float(x)) for t, x in zip(cycles.ends_s[early], lengths_s[early], strict=True))
 
 

@@ -426,7 +426,14 @@ def test_ctrl_c_ends_classify_with_workers_without_a_traceback(tmp_path: Path) -
     out = tmp_path / "rows.csv"
     command = [*LAENNEC, "classify", *[str(recording)] * 4000, "--jobs", "2", "--out", str(out)]
     process = subprocess.Popen(
-        command, env=surroundings(), stderr=subprocess.PIPE, text=True, start_new_session=True, stdin=subprocess.DEVNULL
+        command,
+        env=surroundings(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        # A suite that a shell runs in the background hands an ignored SIGINT on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     deadline = time.monotonic() + 20
     while not out.exists() and time.monotonic() < deadline:

@@ -318,8 +318,8 @@ def test_an_early_beat_bears_a_mark(size: tuple[int, int], labels: str):
     early = case.steady(Premature(94.6, 0.6))
     snapshot = replace(with_decision(97.0, "normal", regularity=early), beats=beats)
     assert ticks_of(snapshot, size).replace("!", "! ").split() == labels.split()
-    assert ("1 early beat, marked !" in shown(snapshot, size)) == (size == (80, 24))
-    assert "2 early beats, marked !" in shown(
+    assert ("1 early beat in 10 s, marked !" in shown(snapshot, size)) == (size == (80, 24))
+    assert "2 early beats in 10 s, marked !" in shown(
         with_decision(97.0, "normal", regularity=case.steady(Premature(90.0, 0.4), Premature(92.0, 0.4))), (80, 24)
     )
     assert "early" not in shown(case.murmur(), size)

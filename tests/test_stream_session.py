@@ -240,7 +240,18 @@ def test_the_log_says_what_the_design_promises(bundle: Bundle) -> None:
     assert log[0]["source"]["name"] == "list"
     keys = {
         "decision": [
-            *("type", "t_s", "window_s", "label", "status", "probabilities", "quality", "heart_rate_bpm", "rhythm")
+            *(
+                "type",
+                "t_s",
+                "window_s",
+                "label",
+                "status",
+                "probabilities",
+                "quality",
+                "quality_reason",
+                "heart_rate_bpm",
+                "rhythm",
+            )
         ],
         "beat": ["type", "t_s", "sound", "confidence"],
         "gap": ["type", "t_s", "lost_samples", "reason"],

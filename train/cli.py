@@ -84,7 +84,7 @@ def evaluate(
     settings = load(config)
     if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise SettingError(f"{json_file}: is no file in a folder that exists; give another --json")
-    kinds = {entry.partition("=")[0] for entry in data}
+    kinds = {_kind(entry) for entry in data}
     if missing := sorted(needs[protocol] - kinds):
         raise SettingError(f"{protocol} tests {missing[0]} recordings; give --data {missing[0]}=DIR")
     run = {"timing": _timing, "quality": _quality_figures}.get(protocol, _classification)
@@ -144,14 +144,19 @@ def _timed(data: list[str]) -> list[Any]:
     return [timed for entry in data for timed in timings.read(entry.partition("=")[0], Path(entry.partition("=")[2]))]
 
 
+def _kind(entry: str) -> str:
+    kind, separator, folder = entry.partition("=")
+    if not separator or not folder:
+        raise SettingError(f"--data {entry}: write KIND=DIR, for example pascal=recordings/pascal")
+    return kind
+
+
 def _read(data: list[str], every_site: bool) -> list[Any]:
     from train import datasets
 
     recordings = []
     for entry in data:
-        kind, separator, folder = entry.partition("=")
-        if not separator or not folder:
-            raise SettingError(f"--data {entry}: write KIND=DIR, for example pascal=recordings/pascal")
+        kind, folder = _kind(entry), entry.partition("=")[2]
         if kind == "circor" and every_site:
             recordings += datasets.read_circor(Path(folder), every=True)
         else:

@@ -88,7 +88,7 @@ def _standing(snapshot: Snapshot) -> list[str]:
         facts.append(f"p {_percent(_known(decision.probabilities[CLASSES.index(decision.label)]))}")
     facts.append(f"last {decision.window_s:.1f} s heard")
     early = len(decision.regularity.premature) if decision.regularity else 0
-    return [*facts, f"{early} early beat{'s' * (early > 1)}, marked !"] if early else facts
+    return [*facts, f"{early} early beat{'s' * (early > 1)} in 10 s, marked !"] if early else facts
 
 
 def bars_and_meters(snapshot: Snapshot, width: int) -> list[Text]:

@@ -46,6 +46,7 @@ class JsonlSink:
                 "status": d.status,
                 "probabilities": _named(d.probabilities),
                 "quality": _rounded(d.quality, 4),
+                "quality_reason": d.quality_reason,
                 "heart_rate_bpm": _rounded(d.heart_rate_bpm, 1),
                 "rhythm": _rhythm(d.regularity),
             }
