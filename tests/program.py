@@ -135,9 +135,10 @@ def check_session(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 def check_decision(line: dict[str, Any]) -> None:
     """One decision's line: the keys, and what must hold between them."""
-    keys = "type t_s window_s label status probabilities quality heart_rate_bpm rhythm"
+    keys = "type t_s window_s label status probabilities quality quality_reason heart_rate_bpm rhythm"
     assert list(line) == keys.split()
     assert line["status"] in STATUSES
+    assert bool(line["quality_reason"]) == (line["quality"] is not None and line["quality"] < 0.6)
     assert (line["label"] is not None) == (line["status"] == "ok")
     probabilities = line["probabilities"]
     if probabilities is not None:
