@@ -52,7 +52,7 @@ def train(
         _quality(settings, recordings),
     )
     run.prepare(out, settings, resume)
-    with _stopping() as stopped, _fit_bar(settings.fit.steps) as step:
+    with _stopping() as stopped, _fit_bar(settings) as step:
         run.train(out, settings, found, step, stopped)
     typer.echo((out / "report.md").read_text(encoding="utf-8"))
     typer.echo(f"Next: laennec export {out} --out FILE.onnx")
@@ -204,13 +204,16 @@ def _bar() -> Any:
 
 
 @contextlib.contextmanager
-def _fit_bar(steps: int) -> Iterator[Any]:
+def _fit_bar(config: Config) -> Iterator[Any]:
+    from train.run import BEATS
+
     tasks: dict[str, Any] = {}
     with _bar() as bar:
 
         def step(phase: str, number: int, loss: float) -> None:
             if phase not in tasks:
-                tasks[phase] = bar.add_task(f"learning {phase}", total=steps)
+                spec = config.beat_fit if phase == BEATS else config.fit
+                tasks[phase] = bar.add_task(f"learning {phase}", total=spec.steps)
             bar.update(tasks[phase], completed=number, description=f"learning {phase}, loss {loss:.3f}")
 
         yield step

@@ -41,6 +41,8 @@ from train.timings import Timed
 
 Array = np.ndarray
 _PROOFS = 48
+#: The phase in which the network that finds S1 and S2 learns, as told to `step`.
+BEATS = "S1 and S2"
 
 
 class Data(NamedTuple):
@@ -117,7 +119,7 @@ def train(
     if learned:
         noises = [table.features(i) for i, r in enumerate(table.recordings) if r.source == "noise"]
         beats.fit(config, data.timed, learned, noises, config.seed).run(
-            run / "beats.safetensors", lambda n, loss: step("S1 and S2", n, loss), stop
+            run / "beats.safetensors", lambda n, loss: step(BEATS, n, loss), stop
         )
     heart.fit(config, table, list(usable), config.seed).run(
         run / "model.safetensors", lambda n, loss: step("on everything", n, loss), stop
