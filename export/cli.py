@@ -105,11 +105,7 @@ def _rhythm(loaded: Bundle) -> str:
 
 
 def _short(figure: dict[str, Any]) -> str:
-    if "headline" in figure:
-        return ", ".join(f"{name} {score['value']}" for name, score in figure["headline"].items())
-    scores = ", ".join(
-        f"{key.replace('_', ' ')} {figure[key]['value']}" for key in ("accuracy", "balanced_accuracy", "macro_f1")
-    )
+    scores = ", ".join(f"{name} {score['value']}" for name, score in figure["headline"].items())
     return scores + (f" ({figure['leaky']})" if figure["leaky"] else "")
 
 

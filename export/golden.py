@@ -14,14 +14,16 @@ import numpy as np
 from export.onnx import Trained
 from models import decide, quality
 from models.frontend import FrontEnd
+from models.join import join, with_early_beats
 from models.quality import Loudness
-from train import beats
+from models.windows import decision_ends
+from train import beats, extrasystole
 from train.filterbank import front_end
 from train.predict import window_logits
 
 Array = np.ndarray
 #: Beyond the first full window: some decisions on full ones, and a last one between two hops.
-_LONGER_S = 2.5
+_LONGER_S = 2.7
 
 
 def vectors(trained: Trained) -> dict[str, Any]:
@@ -44,18 +46,32 @@ def vectors(trained: Trained) -> dict[str, Any]:
 
 
 def _sounds(rate_hz: int, length_samples: int) -> dict[str, Array]:
-    """Three cases (n,) of int16 values: two thumps a cycle, the same with noise between them, noise alone."""
+    """Cases (n,) of int16 values: two thumps a cycle, some of them early, noise between them, noise alone."""
     rng = np.random.default_rng(0)
     t = np.arange(length_samples) / rate_hz
     hiss = rng.normal(0, 1, len(t))
-    thumps = _thump(t % 0.8, 50.0) + 0.7 * _thump((t - 0.32) % 0.8, 70.0)
-    between = ((t % 0.8) > 0.1) & ((t % 0.8) < 0.3)
+    steady = np.arange(0, t[-1], 0.8)
+    # Every fifth comes early, and the next makes up for it.
+    uneven = steady - 0.32 * (np.arange(len(steady)) % 5 == 3)
+    since_s = _since(t, steady)
     sounds = {
-        "thumps": thumps + 0.01 * hiss,
-        "thumps with noise between": thumps + 0.01 * hiss + 0.15 * hiss * between,
+        "thumps": _heart(t, steady) + 0.01 * hiss,
+        "thumps of which some are early": _heart(t, uneven) + 0.01 * hiss,
+        "thumps with noise between": _heart(t, steady) + (0.01 + 0.15 * ((since_s > 0.1) & (since_s < 0.3))) * hiss,
         "noise": 0.3 * hiss,
     }
     return {name: np.round(np.clip(0.3 * x, -1, 1) * 32767) for name, x in sounds.items()}
+
+
+def _heart(t: Array, onsets_s: Array) -> Array:
+    """Two thumps a beat, (n,) at times (n,)."""
+    return _thump(_since(t, onsets_s), 50.0) + 0.7 * _thump(_since(t, onsets_s + 0.3), 70.0)
+
+
+def _since(t: Array, onsets_s: Array) -> Array:
+    """(n,) seconds since the newest onset; endless before the first."""
+    found = np.searchsorted(onsets_s, t, side="right") - 1
+    return np.where(found < 0, 1e3, t - onsets_s[found])
 
 
 def _thump(since_s: Array, pitch_hz: float) -> Array:
@@ -69,17 +85,26 @@ def _decisions(trained: Trained, features: FrontEnd, samples: Array) -> list[dic
     # Of the whole sound: each is as loud from end to end, and none is near a limit.
     loudness = Loudness(float(np.sqrt(np.mean(samples**2))), float(np.abs(samples).max()), 0.0)
     state, found = decide.init_state(), []
-    ends = list(range(window.first_frames, len(heard) + 1, window.hop_frames))
-    for end in [*ends, *([len(heard)] if len(heard) not in ends else [])]:
+    ends = decision_ends(window, len(heard))
+    for end, score, early in zip(ends, *_rhythm(trained, heard, ends), strict=True):
         cut = heard[max(0, end - window.window_frames) : end]
-        logits = window_logits(trained.net, [cut.astype(np.float32)])[0]
+        joined = join(trained.answer.join, window_logits(trained.net, [cut.astype(np.float32)])[0], score)
+        logits = with_early_beats(trained.answer.join, joined, early)
         full = end >= window.window_frames or end == len(heard)
         about = decide.Window(spec.span_samples(end) / spec.rate_hz, 0.0, "ok" if full else "listening", None)
         judged = quality.assess(spec, features.log_energies(cut), loudness, trained.quality)
-        made, state = decide.decision(trained.decide, about, logits, judged, state)
+        made, state = decide.decision(trained.answer.decide, about, logits, judged, state)
         probabilities = [round(p, 6) for p in made.probabilities or ()]
         found.append({"t_s": made.t_s, "status": made.status, "label": made.label, "probabilities": probabilities})
     return found
+
+
+def _rhythm(trained: Trained, heard: Array, ends: list[int]) -> tuple[Array, Array]:
+    """Score of the spacing and count of early beats after so many frames each."""
+    config, machine, net = trained.config, trained.answer.machine, trained.beat_net
+    told = extrasystole.describe(config, heard, ends)
+    scores = machine.scores(told) if machine else np.zeros(len(ends))
+    return scores, extrasystole.premature(config, net, heard, ends) if net else np.zeros(len(ends), dtype=np.int64)
 
 
 def _beats(trained: Trained, features: FrontEnd, samples: Array) -> list[dict[str, Any]]:

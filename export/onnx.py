@@ -17,15 +17,15 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from models import bundle
+from models import bundle, codec
 from models.classes import CLASSES
-from models.decide import DecideSpec
 from models.errors import InputFileError, SettingError
 from models.nets import POOLING, BeatNet, HeartNet, Onsets, parameters
 from models.quality import QualitySpec
-from train import checkpoint, run, signal_report
+from train import checkpoint, run
 from train.config import Config, from_dict
 from train.filterbank import front_end
+from train.headlines import headline
 from train.loop import Net
 
 _OPSET = 17
@@ -41,7 +41,7 @@ class Trained(NamedTuple):
     net: HeartNet
     beat_net: BeatNet | None  # None where no recording had annotated beats
     config: Config
-    decide: DecideSpec
+    answer: run.Answer  # how its logits become an answer
     quality: QualitySpec
     notes: dict[str, Any]  # splits and metrics, as written by the run
 
@@ -53,7 +53,7 @@ def load(folder: Path) -> Trained:
         InputFileError: not a run, or not finished.
     """
     torch.set_num_threads(1)  # as in training; networks this small only wait for their helpers
-    decide, quality = run.decide_spec(folder), run.quality_spec(folder)
+    quality = run.quality_spec(folder)
     held = checkpoint.load(folder / "model.safetensors")
     beats = folder / "beats.safetensors"
     try:
@@ -65,10 +65,11 @@ def load(folder: Path) -> Trained:
             if from_dict(found.notes["config"]) != config:
                 raise InputFileError(f"{beats}: was trained with other settings than model.safetensors; train anew")
             beat_net = _trained(folder, found, BeatNet(config.beat_net), config.beat_fit.steps)
+        answer = run.answer(folder, config.front_end)
         notes = {name: dict(json.loads((folder / f"{name}.json").read_text())) for name in ("splits", "metrics")}
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:  # RuntimeError: weights that do not fit
         raise InputFileError(f"{folder}: is not a whole training run ({_first_line(error)}); train anew") from error
-    return Trained(net, beat_net, config, decide, quality, notes)
+    return Trained(net, beat_net, config, answer, quality, notes)
 
 
 def _trained(folder: Path, held: checkpoint.Checkpoint, net: Net, steps: int) -> Net:
@@ -139,7 +140,7 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
     """
     features = front_end(trained.config.front_end)
     spec = features.spec
-    sides = trained.notes["splits"]
+    sides, machine = trained.notes["splits"], trained.answer.machine
     return {
         "schema": bundle.SCHEMA,
         "version": version("laennec"),
@@ -148,17 +149,20 @@ def describe(trained: Trained, name: str, results: list[dict[str, Any]]) -> dict
         "classes": list(CLASSES),
         "front_end": asdict(spec),
         "front_end_digest": features.digest,
-        "matrices": {key: bundle.encode_matrix(m) for key, m in features.matrices._asdict().items()},
+        "matrices": {key: codec.encode_matrix(m) for key, m in features.matrices._asdict().items()},
         "window": asdict(trained.config.window),
-        "decide": asdict(trained.decide),
+        "join": asdict(trained.answer.join),
+        "decide": asdict(trained.answer.decide),
+        "extrasystole": codec.encode_machine(machine) if machine else None,
         "quality": asdict(trained.quality),
         "rhythm": asdict(trained.config.rhythm) if trained.beat_net else None,
         "delay_s": spec.frame_samples / spec.rate_hz,
         "rhythm_delay_s": trained.config.rhythm.delay_s(spec) if trained.beat_net else None,
-        "parameters": parameters(trained.net),
+        "parameters": parameters(trained.net) - parameters(trained.net.states),  # those that serve listening
         "rhythm_parameters": parameters(trained.beat_net) if trained.beat_net else 0,
+        "extrasystole_parameters": machine.parameters if machine else 0,
         "training": {key: {k: v for k, v in side.items() if k != "names"} for key, side in sides.items()},
-        "held_out": trained.notes["metrics"],
+        "inner_folds": trained.notes["metrics"],
         "figures": results,
         "commit": _commit(),
         "licence": _licence(sides),
@@ -193,9 +197,7 @@ def figures(result: dict[str, Any], config: Config) -> dict[str, Any]:
     if replace(from_dict(result["config"]), seed=config.seed) != config:
         raise SettingError(f"the result of {result['protocol']} was made with other settings than this run")
     about = {key: result[key] for key in ("protocol", "says", "leaky")}
-    if result["protocol"] in ("timing", "quality"):
-        return about | {"headline": signal_report.headline(result)}
-    return about | {key: result[key] for key in ("n", "accuracy", "balanced_accuracy", "macro_f1", "auroc")}
+    return about | {"headline": headline(result)}
 
 
 def _licence(sides: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ def _run(net: Net, blocks: Sequence[Array]) -> Array:
 
 
 def windows(run: Path) -> list[Array]:
-    """Features (frames, features) of real windows of recordings that the run held out.
+    """Features (frames, features) of real windows of recordings that the run learned from.
 
     Raises:
         InputFileError: the run left none.

@@ -10,16 +10,19 @@ import base64
 import hashlib
 import json
 import stat
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models import codec, intervals, join
 from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import ModelError
+from models.extrasystole import Machine
 from models.frontend import FrontEnd, FrontEndSpec, Matrices
+from models.join import JoinSpec
 from models.quality import QualitySpec
 from models.rhythm import SOUNDS, Rhythm, RhythmSpec
 from models.windows import WindowSpec
@@ -29,7 +32,7 @@ Array = np.ndarray
 METADATA_KEY = "laennec"
 #: Metadata key of the graph that finds S1 and S2, in base64.
 RHYTHM_KEY = "laennec-rhythm"
-SCHEMA = 2
+SCHEMA = 3
 INPUTS = ("features", "frames")
 OUTPUT = "logits"
 RHYTHM_INPUTS = ("features", "state")
@@ -52,9 +55,11 @@ class Bundle:
         meta: the metadata as read; figures, training data, licence and intended use are there.
         front_end: features of audio at its spec's rate.
         window: when decisions fall due.
-        decide: calibration and thresholds.
+        join: calibration, and weights of what the rhythm says.
+        decide: thresholds.
         quality: weights of the signal quality index.
         rhythm: finds S1 and S2; None in a model that was trained without annotated beats.
+        extrasystole: judges the spacing of the sounds; None in a model that was trained without extrasystoles.
         session: ONNX Runtime; inputs features (batch, time, features) float32 and frames (batch,) int64.
     """
 
@@ -63,9 +68,11 @@ class Bundle:
     meta: dict[str, Any]
     front_end: FrontEnd
     window: WindowSpec
+    join: JoinSpec
     decide: DecideSpec
     quality: QualitySpec
     rhythm: Rhythm | None
+    extrasystole: Machine | None
     session: Any
 
     @property
@@ -73,8 +80,30 @@ class Bundle:
         """Name and version of the model."""
         return str(self.meta["id"])
 
+    @property
+    def recent_frames(self) -> int:
+        """Frames that `hear` wants to be given, where there are as many."""
+        memory = self.extrasystole.spec.memory_frames if self.extrasystole else 0
+        return max(self.window.window_frames, memory)
+
+    def hear(self, recent: Array, premature: int) -> Array:
+        """Calibrated logits (5,) float64 of the window that ends now.
+
+        Args:
+            recent: (n, features), the newest `recent_frames` frames, or all where there are fewer.
+            premature: beats that came early in the last seconds.
+        """
+        window = recent[-self.window.window_frames :]
+        score = np.zeros(())
+        if self.extrasystole:
+            spec = self.front_end.spec
+            told = intervals.describe(self.extrasystole.spec, spec.hop_s, self.front_end.log_energies(recent))
+            score = self.extrasystole.scores(told)
+        logits = self.logits(window[None], np.array([len(window)]))[0]
+        return join.with_early_beats(self.join, join.join(self.join, logits, score), np.asarray(premature))
+
     def logits(self, features: Array, frames: Array) -> Array:
-        """Logits (batch, 5) float64 of windows.
+        """The network's logits (batch, 5) float64 of windows, not calibrated.
 
         Args:
             features: (batch, time, features), zero-padded at the end.
@@ -95,48 +124,22 @@ def load(path: Path = SHIPPED) -> Bundle:
     session = _session(path, data)
     meta = _metadata(path, session)
     try:
-        spec: FrontEndSpec = _spec(FrontEndSpec, meta["front_end"])
-        front_end = FrontEnd(spec, Matrices(**{k: decode_matrix(v) for k, v in meta["matrices"].items()}))
-        window, decide = _spec(WindowSpec, meta["window"]), _spec(DecideSpec, meta["decide"])
-        quality: QualitySpec = _spec(QualitySpec, meta["quality"])
+        spec: FrontEndSpec = codec.decode_spec(FrontEndSpec, meta["front_end"])
+        front_end = FrontEnd(spec, Matrices(**{k: codec.decode_matrix(v) for k, v in meta["matrices"].items()}))
+        window, decide = codec.decode_spec(WindowSpec, meta["window"]), codec.decode_spec(DecideSpec, meta["decide"])
+        joined: JoinSpec = codec.decode_spec(JoinSpec, meta["join"])
+        machine = codec.decode_machine(meta["extrasystole"], spec) if meta["extrasystole"] is not None else None
+        quality: QualitySpec = codec.decode_spec(QualitySpec, meta["quality"])
         digest, _ = meta["front_end_digest"], meta["id"]
         rhythm = _rhythm(path, session, meta["rhythm"], spec)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
     if front_end.digest != digest:
         raise ModelError(f"{path}: the front end does not match its digest; the file was altered, export it again")
-    bundle = Bundle(path, hashlib.sha256(data).hexdigest(), meta, front_end, window, decide, quality, rhythm, session)
+    sha = hashlib.sha256(data).hexdigest()
+    bundle = Bundle(path, sha, meta, front_end, window, joined, decide, quality, rhythm, machine, session)
     _verify_graph(bundle)
     return bundle
-
-
-def encode_matrix(matrix: Array) -> dict[str, Any]:
-    """A float64 matrix as JSON values."""
-    data = np.ascontiguousarray(matrix, dtype="<f8").tobytes()
-    return {"shape": list(matrix.shape), "float64_base64": base64.b64encode(data).decode("ascii")}
-
-
-def decode_matrix(value: dict[str, Any]) -> Array:
-    """The reverse of `encode_matrix`.
-
-    Raises:
-        ValueError, KeyError, TypeError: not such a value.
-    """
-    data = base64.b64decode(value["float64_base64"], validate=True)
-    return np.frombuffer(data, dtype="<f8").reshape(value["shape"])
-
-
-def _spec(kind: Any, values: dict[str, Any]) -> Any:
-    """A spec from JSON values, each of the kind of its field's default.
-
-    Raises:
-        ValueError, TypeError: a missing, unknown or unusable value.
-    """
-    for field in fields(kind):
-        value, default = values[field.name], field.default
-        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
-            raise TypeError(f"{field.name} can't be {value!r:.40}")
-    return kind(**values)
 
 
 def _read(path: Path) -> bytes:
@@ -189,7 +192,7 @@ def _metadata(path: Path, session: Any) -> dict[str, Any]:
 def _rhythm(path: Path, session: Any, values: dict[str, Any] | None, front_end: FrontEndSpec) -> Rhythm | None:
     if values is None:
         return None
-    spec: RhythmSpec = _spec(RhythmSpec, values)
+    spec: RhythmSpec = codec.decode_spec(RhythmSpec, values)
     graph = session.get_modelmeta().custom_metadata_map[RHYTHM_KEY]
     net = _BeatNet(_session(path, base64.b64decode(graph, validate=True)))
     features, state = (np.zeros(n, dtype=np.float32) for n in ((spec.block_frames, front_end.features), net.state_size))

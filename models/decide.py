@@ -1,4 +1,4 @@
-"""From logits to a decision: calibration, smoothing, hysteresis, abstention. Pure; state in, state out."""
+"""From calibrated logits to a decision: smoothing, hysteresis, abstention. Pure; state in, state out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models import join
 from models.classes import CLASSES
 from models.quality import Quality
 from models.regularity import UNKNOWN, Regularity
@@ -23,26 +24,22 @@ _NO_HEART = CLASSES.index("artifact")
 class DecideSpec:
     """How logits become a decision. Part of the bundle.
 
-    Temperature and threshold are fitted on whole held-out recordings, never on test folds; for the rolling answer,
-    which hears less, they are only about right. The others are set by hand.
+    The threshold is fitted on whole held-out recordings, never on test folds; for the rolling answer, which hears less,
+    it is only about right. The others are set by hand.
 
     Attributes:
-        temperature: logits are divided by it (Guo et al. 2017, "On calibration of modern neural networks").
         threshold: below this probability of the standing class the answer is "uncertain"; in [0, 1].
         smoothing: weight of the newest logits in the running mean, in (0, 1]; 1 is no smoothing.
         margin: a new label replaces the standing one only if its probability leads by more than this; in [0, 1].
         poor_quality: below this quality index the label is withheld; in [0, 1].
     """
 
-    temperature: float = 1.0
     threshold: float = 0.5
     smoothing: float = 0.35
     margin: float = 0.05
     poor_quality: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be above 0, not {self.temperature}")
         if not 0 < self.smoothing <= 1:
             raise ValueError(f"smoothing must be in (0, 1], not {self.smoothing}")
         for name in ("threshold", "margin", "poor_quality"):
@@ -70,7 +67,7 @@ class Decision:
         quality: signal quality index, 0 (useless) to 1, or None where unknown.
         quality_reason: what lowers the quality, in words a person can act on; empty where nothing does.
         heart_rate_bpm: or None where not confident, or where no heart is heard.
-        logits: the network's own answer for this window alone, not smoothed; empty where it gave none.
+        logits: calibrated, for this window alone, not smoothed; empty where there are none.
         regularity: of the beats, at times as `t_s`; `UNKNOWN` where no heart is heard, None where the model hears no
             beats.
     """
@@ -101,19 +98,12 @@ def init_state() -> DecideState:
     return DecideState(None, None)
 
 
-def calibrate(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits (..., 5): softmax after division by the temperature."""
-    scaled = np.asarray(logits, dtype=np.float64) / spec.temperature
-    weights = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-
 def step(spec: DecideSpec, logits: Logits, state: DecideState) -> tuple[np.ndarray, int | None, DecideState]:
     """Hear one more window.
 
     Args:
-        spec: calibration, smoothing and thresholds.
-        logits: (5,) of the newest window.
+        spec: smoothing and thresholds.
+        logits: (5,) of the newest window, from `join.join`.
         state: from `init_state` or the previous call.
 
     Returns:
@@ -121,7 +111,7 @@ def step(spec: DecideSpec, logits: Logits, state: DecideState) -> tuple[np.ndarr
     """
     newest = np.asarray(logits, dtype=np.float64)
     mean = newest if state.mean is None else state.mean + spec.smoothing * (newest - state.mean)
-    probabilities = calibrate(spec, mean)
+    probabilities = join.probabilities(mean)
     best = int(probabilities.argmax())
     standing = state.standing
     if standing is None or probabilities[best] - probabilities[standing] > spec.margin:
@@ -130,9 +120,9 @@ def step(spec: DecideSpec, logits: Logits, state: DecideState) -> tuple[np.ndarr
     return probabilities, answer, DecideState(mean, standing)
 
 
-def whole(spec: DecideSpec, logits: np.ndarray) -> np.ndarray:
-    """Probabilities (5,) of a whole recording: calibrated mean of its windows' logits (k, 5), k >= 1."""
-    return calibrate(spec, np.asarray(logits, dtype=np.float64).mean(axis=0))
+def whole(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (5,) of a whole recording: of the mean of its windows' calibrated logits (k, 5), k >= 1."""
+    return join.probabilities(np.asarray(logits, dtype=np.float64).mean(axis=0))
 
 
 def withheld(spec: DecideSpec, quality: float, answer: int | None) -> bool:
@@ -149,9 +139,9 @@ def decision(
     """One rolling decision and the next state.
 
     Args:
-        spec: calibration, smoothing and thresholds.
+        spec: smoothing and thresholds.
         window: where the window ends, its length, what its status would be if it is sure, and the beats' regularity.
-        logits: (5,) of the window.
+        logits: (5,) of the window, from `join.join`.
         quality: of the window.
         state: from `init_state` or the previous call.
     """

@@ -15,6 +15,8 @@ from models.classes import CLASSES
 
 #: Frames that one LSTM step stands for: two poolings by two.
 POOLING = 4
+#: S1, systole, S2, diastole, systole with a murmur: what the heart does, as asked in training.
+HEART_STATES = 5
 _REACH = 5  # frames under BeatNet's convolution
 
 
@@ -32,8 +34,8 @@ class NetSpec:
     """
 
     features: int = 32
-    channels: int = 48
-    hidden: int = 48
+    channels: int = 56
+    hidden: int = 56
     dropout: float = 0.4
     range_nepers: float = 12.0
 
@@ -43,7 +45,8 @@ class HeartNet(nn.Module):
 
     Each band's mean over the window is removed inside the network, which removes the recording device's frequency
     response (as far as the range's limit leaves it); one scalar deviation scales the rest. Frames beyond a window's
-    length are masked at every layer, so a padded window gives the same logits as the window alone.
+    length are masked at every layer, so a padded window gives the same logits as the window alone. The layer `states`
+    serves training alone: asked what the heart does meanwhile, the LSTM learns where in the cycle a murmur is.
 
     Shape:
         features: (batch, time, features) float32, time >= POOLING, zero-padded at the end.
@@ -62,9 +65,17 @@ class HeartNet(nn.Module):
         self.attention = nn.Linear(spec.hidden, 1)
         self.dropout = nn.Dropout(spec.dropout)
         self.last = nn.Linear(spec.hidden, len(CLASSES))
+        self.states = nn.Linear(spec.hidden, HEART_STATES)
 
     def forward(self, features: Tensor, frames: Tensor) -> Tensor:
         """See the class."""
+        return self.classify(*self.hear(features, frames))
+
+    def hear(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """What the LSTM knows at each of its steps, (batch, time // POOLING, hidden), and the frames; as for the class.
+
+        In training `states` says of it what the heart does meanwhile; when listening nothing asks.
+        """
         mask = _mask(features, frames)
         if self.spec.range_nepers:
             features = _limit(features, mask, self.spec.range_nepers)
@@ -72,9 +83,17 @@ class HeartNet(nn.Module):
         x = self._pool(self.first_norm(self.first(x.transpose(1, 2))).relu(), frames // 2)
         x = self._pool(self.second_norm(self.second(x)).relu(), frames // POOLING)
         heard, _ = self.lstm(self.dropout(x.transpose(1, 2)))
+        return heard, frames
+
+    def pooled(self, heard: Tensor, frames: Tensor) -> Tensor:
+        """(batch, hidden) what is known of each window before the classes; arguments from `hear`."""
         scores = self.attention(heard).masked_fill(_mask(heard, frames // POOLING) == 0, -1e9)
-        pooled = (heard * scores.softmax(dim=1)).sum(dim=1)
-        logits: Tensor = self.last(self.dropout(pooled))
+        pooled: Tensor = (heard * scores.softmax(dim=1)).sum(dim=1)
+        return pooled
+
+    def classify(self, heard: Tensor, frames: Tensor) -> Tensor:
+        """(batch, 5) logits; arguments from `hear`."""
+        logits: Tensor = self.last(self.dropout(self.pooled(heard, frames)))
         return logits
 
     @staticmethod

@@ -41,16 +41,22 @@ def next_due(spec: WindowSpec, frames: int) -> int:
     return frames + spec.hop_frames - (frames - spec.first_frames) % spec.hop_frames
 
 
-def recording_ends(spec: WindowSpec, frames: int) -> list[int]:
-    """Frame counts at which the windows end that speak for a whole recording.
+def decision_ends(spec: WindowSpec, frames: int) -> list[int]:
+    """Frame counts at which a stream of so many frames decides, the last one included.
 
-    Full windows and the last one; a recording shorter than a window is heard once, whole. Empty where there are fewer
-    than `least_frames`.
+    Empty where there are fewer than `least_frames`.
     """
     if frames < spec.least_frames:
         return []
-    due = [n for n in range(spec.first_frames, frames, spec.hop_frames) if n >= spec.window_frames]
-    return [*due, frames]
+    return [*range(spec.first_frames, frames, spec.hop_frames), frames]
+
+
+def recording_ends(spec: WindowSpec, frames: int) -> list[int]:
+    """Those of the `decision_ends` at which the windows end that speak for a whole recording.
+
+    Full windows and the last one; a recording shorter than a window is heard once, whole.
+    """
+    return [end for end in decision_ends(spec, frames) if end >= spec.window_frames or end == frames]
 
 
 def pad(windows: Sequence[Array]) -> tuple[Array, Array]:

@@ -83,7 +83,7 @@ def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: f
     speaking = [d for d in decisions if d.status not in {"listening", "gap"}] or list(decisions[-1:])
     if not speaking:
         return row  # shorter than the network can hear at all
-    probabilities = decide.whole(model.decide, np.array([d.logits for d in speaking]))
+    probabilities = decide.whole(np.array([d.logits for d in speaking]))
     quality = float(np.median([d.quality for d in speaking if d.quality is not None]))
     rates = [d.heart_rate_bpm for d in decisions if d.heart_rate_bpm is not None]
     row |= {f"p_{name}": round(float(p), 6) for name, p in zip(CLASSES, probabilities, strict=True)}

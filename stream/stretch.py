@@ -61,7 +61,7 @@ class Stretch:
         left = self._left()
         if self._pulse and (self.decided or left):
             told += self._pulse.end()
-        return told + [self._decision(end, cut, last=True) for end, cut in left]
+        return told + [self._decision(end, recent, last=True) for end, recent in left]
 
     @property
     def delay_s(self) -> float:
@@ -76,13 +76,13 @@ class Stretch:
     def _advance(self, resampled: Samples) -> list[Decision | Beat]:
         features, self._frames = self._bundle.front_end.step(resampled, self._frames)
         spec, before = self._bundle.window, self._windows.frames
-        due, self._windows = windows.step(spec, features, self._windows, spec.window_frames)
+        due, self._windows = windows.step(spec, features, self._windows, self._bundle.recent_frames)
         told: list[Decision | Beat] = []
         begin = 0
-        for end, cut in due:
+        for end, recent in due:
             # Of later frames a decision must not know, though they may be here already.
             told += self._beats(features[begin : end - before])
-            told.append(self._decision(end, cut, last=False))
+            told.append(self._decision(end, recent, last=False))
             begin = end - before
         return told + self._beats(features[begin:])
 
@@ -96,18 +96,20 @@ class Stretch:
             return [(heard.frames, heard.tail)]
         return windows.flush(spec, heard)
 
-    def _decision(self, end: int, cut: Array, last: bool) -> Decision:
-        """Decide on the window that ends after `end` frames; `cut` holds its own."""
+    def _decision(self, end: int, recent: Array, last: bool) -> Decision:
+        """Decide on the window that ends after `end` frames; `recent` holds the newest of them."""
         bundle, spec = self._bundle, self._bundle.front_end.spec
+        cut = recent[-bundle.window.window_frames :]
+        regularity = self._pulse.regularity if self._pulse else None
         window = decide.Window(
             t_s=self.start / self._rate_hz + spec.span_samples(end) / spec.rate_hz,
             window_s=spec.span_samples(len(cut)) / spec.rate_hz,
             status=self._status(end, last),
-            regularity=self._pulse.regularity if self._pulse else None,
+            regularity=regularity,
         )
         logs = bundle.front_end.log_energies(cut)
         judged = quality.assess(spec, logs, self._loudness(end, len(cut)), bundle.quality)
-        logits = bundle.logits(cut[None], np.array([len(cut)]))[0]
+        logits = bundle.hear(recent, len(regularity.premature) if regularity else 0)
         made, self._decide = decide.decision(bundle.decide, window, logits, judged, self._decide)
         self.decided = True
         return made

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import itertools
 import json
 import shutil
@@ -24,14 +25,18 @@ from export import onnx as export_onnx
 from models import bundle, decide, windows
 from models.classes import CLASSES, WORDS
 from models.errors import InputFileError, LaennecError, ModelError, SettingError
+from models.extrasystole import Machine
+from models.join import JoinSpec
 from models.quality import QualitySpec
 from models.rhythm import Net
 from stream import golden as stream_golden
+from stream.pulse import Pulse
 from train import beats as beat_learning
 from train import checkpoint
 from train import run as train_run
 from train.config import Config
 from train.datasets import Recording
+from train.headlines import headline
 from train.heart import fit as heart_fit
 from train.table import Features, Table
 from train.timings import Timed
@@ -48,7 +53,7 @@ def made_up_table() -> Table:
         for k, label in enumerate(labels)
     )
     values = rng.normal(-8, 3, (40 * 150, 32)).astype(np.float32)
-    return Table(recordings, values, np.arange(41) * 150)
+    return Table.of(Features(recordings, values, np.arange(41) * 150))
 
 
 def annotated() -> Features[Timed]:
@@ -64,11 +69,18 @@ def without_beats() -> Features[Timed]:
     return Features((), np.zeros((0, 32), dtype=np.float32), np.zeros(1, dtype=np.int64))
 
 
+CEPSTRA: dict[str, Any] = {
+    "net": {"features": 13, "channels": 8, "hidden": 8},
+    "beat_net": {"features": 13, "channels": 8, "hidden": 8},
+    "front_end": {"cepstra": 13, "lifter": 22},
+    "augment": {"noise_share": 0.0, "floor_share": 0.0},
+    "beat_augment": {"noise_share": 0.0, "floor_share": 0.0},
+}
 QUALITY = QualitySpec(bias=-5.5, usual_balance=2.0)
 
 
 def train_here(folder: Path, timed: Features[Timed]) -> Path:
-    config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK)
+    config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK, answer={"folds": 2})
     train_run.prepare(folder, config, resume=False)
     data = train_run.Data(made_up_table(), timed, QUALITY)
     train_run.train(folder, config, data, lambda *_: None, lambda: False)
@@ -123,15 +135,16 @@ def a_result(run: Path, **fit: Any) -> dict[str, Any]:
     """What `laennec evaluate --json` leaves, of the run's settings but for another seed and what is given."""
     config = json.loads((run / "config.json").read_text())
     score = tiny_bundle.SCORE
+    overall = {"accuracy": score, "balanced_accuracy": score, "macro_f1": score}
     return {
         "protocol": "pascal-grouped",
         "says": "how it was tested",
         "leaky": "",
         "n": 10,
-        "accuracy": score,
-        "balanced_accuracy": score,
-        "macro_f1": score,
+        **overall,
+        "rare_favoured": overall,
         "auroc": {"murmur vs normal, set B": score},
+        "calibration_error": score,
         "config": config | {"seed": config["seed"] + 1, "fit": config["fit"] | fit},
     }
 
@@ -139,13 +152,22 @@ def a_result(run: Path, **fit: Any) -> dict[str, Any]:
 def test_the_command_leaves_a_bundle_that_verifies_and_nothing_else(exported: Path, run: Path) -> None:
     loaded = bundle.load(exported)
     assert loaded.id == "small-1"
-    assert loaded.decide == train_run.decide_spec(run)
+    fitted = train_run.answer(run, loaded.front_end.spec)
+    assert (loaded.join, loaded.decide) == (fitted.join, fitted.decide)
+    assert loaded.join != JoinSpec()
+    assert fitted.machine is not None
+    assert loaded.extrasystole is not None
+    for field in dataclasses.fields(Machine):
+        assert np.array_equal(getattr(loaded.extrasystole, field.name), getattr(fitted.machine, field.name))
+    assert loaded.meta["extrasystole_parameters"] == fitted.machine.parameters
     assert loaded.quality == train_run.quality_spec(run) == QUALITY
     assert loaded.rhythm is not None
     assert loaded.rhythm.spec == export_onnx.load(run).config.rhythm
-    assert loaded.meta["held_out"] == json.loads((run / "metrics.json").read_text())
+    assert loaded.meta["inner_folds"] == json.loads((run / "metrics.json").read_text())
     assert [f["protocol"] for f in loaded.meta["figures"]] == ["pascal-grouped"]
-    assert "config" not in loaded.meta["figures"][0]
+    (shown,) = loaded.meta["figures"]
+    assert set(shown) == {"protocol", "says", "leaky", "headline"}
+    assert shown["headline"] == headline(a_result(run))
     assert "names" not in json.dumps(loaded.meta["training"])
     left = {p.name for p in exported.parent.iterdir()}
     assert left == {"small.onnx", "small.golden.json", "CARD.md", "results.json"}
@@ -192,6 +214,17 @@ def test_the_exported_rhythm_is_the_averaged_one_of_the_checkpoint(exported: Pat
     np.testing.assert_allclose([b.confidence for b in found], [b.confidence for b in wanted], rtol=0, atol=1e-4)
 
 
+def test_what_serves_training_alone_is_left_out(exported: Path, run: Path) -> None:
+    """The layer that tells what the heart does meanwhile: no node, no weight, no count."""
+    trained, loaded = export_onnx.load(run), bundle.load(exported)
+    extra = sum(p.numel() for p in trained.net.states.parameters())
+    assert loaded.meta["parameters"] == sum(p.numel() for p in trained.net.parameters()) - extra
+    model = onnx.load(exported)
+    assert not any("states" in t.name for t in model.graph.initializer)
+    held = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+    assert sum(int(np.prod(t.dims)) for t in held) < loaded.meta["parameters"] + 100  # a few constants
+
+
 def test_a_run_without_annotated_beats_becomes_a_bundle_without_rhythm(deaf_run: Path, tmp_path: Path) -> None:
     assert not (deaf_run / "beats.safetensors").exists()
     in_process(deaf_run, tmp_path / "deaf.onnx")
@@ -211,10 +244,22 @@ def test_the_card_says_what_a_reader_must_know(exported: Path) -> None:
     assert "diagnosis" in text
 
 
+def test_the_card_of_a_model_without_beats_and_machine_says_so() -> None:
+    trained = tiny_bundle.untrained()
+    whole = card.card(tiny_bundle.meta_of(trained))
+    plain = trained._replace(beat_net=None, answer=trained.answer._replace(machine=None))
+    text = card.card(tiny_bundle.meta_of(plain))
+    assert "kernel machine" in whole
+    assert f"{tiny_bundle.machine(trained.config).parameters:,} values" in whole
+    assert "trained without annotated beats" in text
+    assert "by the network alone" in text
+    assert "kernel machine" not in text
+
+
 def learned_from(*counts: str) -> dict[str, Any]:
     """The metadata of a bundle that learned from so many kinds of recordings."""
     side = {"hash": "0" * 16, "groups": 2, "counts": dict.fromkeys(counts, 3), "names": ["a.wav"]}
-    notes = tiny_bundle.NOTES | {"splits": {"learned from": side, "held out": side}}
+    notes = tiny_bundle.NOTES | {"splits": {"learned from": side}}
     return export_onnx.describe(tiny_bundle.untrained()._replace(notes=notes), "tiny", [])
 
 
@@ -239,7 +284,7 @@ def test_the_card_warns_of_the_sources_it_learned_from_and_of_no_other() -> None
         assert {name for name, words in warnings.items() if words in text} == {source}
     text = card.card(learned_from("folder normal"))
     assert not any(words in text for words in warnings.values())
-    assert "matter of rhythm" in text
+    assert "Probabilities are calibrated on this mixture" in text
 
 
 def test_a_card_without_results_says_so() -> None:
@@ -252,7 +297,7 @@ def test_golden_decisions_are_what_the_bundle_answers_window_by_window(exported:
     loaded = bundle.load(exported)
     spec = loaded.front_end.spec
     assert held["rate_hz"] == spec.rate_hz
-    assert len(held["cases"]) == 3
+    assert len(held["cases"]) == 4
     for case in held["cases"]:
         samples = np.frombuffer(base64.b64decode(case["int16_base64"]), "<i2").astype(np.float32) / 32768
         found = streamed(loaded, samples)
@@ -289,10 +334,19 @@ def streamed(loaded: bundle.Bundle, samples: np.ndarray) -> list[tuple[float, np
     state = windows.init_state(spec.features)
     for start in range(0, len(samples), 333):
         new, frames = loaded.front_end.step(samples[start : start + 333], frames)
-        fell_due, state = windows.step(window, new, state, window.window_frames)
+        fell_due, state = windows.step(window, new, state, loaded.recent_frames)
         due += fell_due
-    for end, features in [*due, *windows.flush(window, state)]:
-        logits = loaded.logits(features[None], np.array([len(features)]))[0]
+    rest = windows.flush(window, state)
+    assert rest  # the last decision lies between two hops
+    pulse, told = Pulse(loaded.rhythm, 0.0) if loaded.rhythm else None, 0
+    heard = loaded.front_end.extract(samples)
+    for end, recent in [*due, *rest]:
+        if pulse:
+            pulse.hear(heard[told:end])
+            if rest[0][0] == end:
+                pulse.end()
+        told = end
+        logits = loaded.hear(recent, len(pulse.regularity.premature) if pulse else 0)
         probabilities, _, deciding = decide.step(loaded.decide, logits, deciding)
         found.append((spec.span_samples(end) / spec.rate_hz, probabilities))
     return found
@@ -302,13 +356,38 @@ def test_golden_sounds_differ_and_tell_a_changed_network(run: Path) -> None:
     trained = export_onnx.load(run)
     before = golden.vectors(trained)
     sounds = {case["int16_base64"] for case in before["cases"]}
-    assert len(sounds) == 3
+    assert len(sounds) == 4
     with torch.no_grad():
         trained.net.last.weight[0] += 0.5
     after = golden.vectors(trained)
     for old, new in zip(before["cases"], after["cases"], strict=True):
         assert old["int16_base64"] == new["int16_base64"]
         assert old["decisions"] != new["decisions"]
+
+
+def differences(one: export_onnx.Trained, other: export_onnx.Trained) -> list[float]:
+    """Of each golden case the largest difference of a probability."""
+    pairs = zip(golden.vectors(one)["cases"], golden.vectors(other)["cases"], strict=True)
+    values = [[[d["probabilities"] for d in case["decisions"]] for case in pair] for pair in pairs]
+    return [float(np.abs(np.subtract(a, b)).max()) for a, b in values]
+
+
+def test_golden_decisions_tell_what_the_rhythm_adds() -> None:
+    """Whoever leaves out the joint answer, the machine, its ten seconds or the early beats answers otherwise."""
+    trained = tiny_bundle.hearing()
+    answer, machine = trained.answer, tiny_bundle.machine(trained.config)
+    identity = trained._replace(answer=answer._replace(join=JoinSpec(early=tiny_bundle.JOIN.early)))
+    alone = trained._replace(answer=answer._replace(machine=None))
+    assert min(differences(trained, identity)) > 10 * stream_golden.TOLERANCE
+    assert min(differences(trained, alone)) > 10 * stream_golden.TOLERANCE
+    shorter = dataclasses.replace(trained.config.intervals, memory_frames=198)
+    forgetful = trained._replace(
+        config=dataclasses.replace(trained.config, intervals=shorter),
+        answer=answer._replace(machine=dataclasses.replace(machine, spec=shorter)),
+    )
+    deaf = trained._replace(beat_net=None)
+    for other in (forgetful, deaf):
+        assert max(differences(trained, other)) > 10 * stream_golden.TOLERANCE
 
 
 def later(beats: list[dict[str, Any]]) -> None:
@@ -376,6 +455,29 @@ def test_golden_sounds_outlast_any_window(window: dict[str, int]) -> None:
         assert sum(d["status"] != "listening" for d in case["decisions"]) >= 4
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {},
+        {"window": {"window_frames": 120, "hop_frames": 7}},
+        {"window": {"window_frames": 198, "first_frames": 51, "hop_frames": 47}},
+        {"intervals": {"memory_frames": 60}},
+        CEPSTRA,
+    ],
+    ids=["default", "quick hops", "last one due anyway", "short memory", "cepstra"],
+)
+def test_golden_vectors_of_any_settings_are_what_the_stream_answers(tmp_path: Path, tables: dict[str, Any]) -> None:
+    """With a network that finds the beats of the golden sounds, whose early beats then count."""
+    trained = tiny_bundle.untrained(tiny_bundle.hearing_config(**tables))
+    if not trained.config.front_end.cepstra:
+        trained = trained._replace(beat_net=tiny_bundle.hearing_net(trained.config))
+    loaded = written(tmp_path, trained)
+    loaded.path.with_suffix(".golden.json").write_text(json.dumps(golden.vectors(trained)))
+    decisions, worst = stream_golden.replay(loaded)
+    assert decisions > 20
+    assert worst < 1e-4
+
+
 # Parity
 
 
@@ -392,13 +494,7 @@ def written(tmp_path: Path, trained: export_onnx.Trained) -> bundle.Bundle:
         {"net": {"channels": 48, "hidden": 48}},
         {"net": {"channels": 8, "hidden": 8, "range_nepers": 6.0}},
         {"window": {"window_frames": 8, "first_frames": 8, "least_frames": 8}},
-        {
-            "net": {"features": 13, "channels": 8, "hidden": 8},
-            "beat_net": {"features": 13, "channels": 8, "hidden": 8},
-            "front_end": {"cepstra": 13, "lifter": 22},
-            "augment": {"noise_share": 0.0, "floor_share": 0.0},
-            "beat_augment": {"noise_share": 0.0, "floor_share": 0.0},
-        },
+        CEPSTRA,
         {"beat_net": {"channels": 48, "hidden": 64}},
         {"rhythm": {"block_frames": 1}},
         {"rhythm": {"block_frames": 40, "lookahead_frames": 0}, "beat_net": {"channels": 3, "hidden": 2, "keep": 0.9}},
@@ -481,11 +577,10 @@ def test_parity_hears_a_difference_on_the_given_windows_alone(tmp_path: Path, mo
     assert seen == [1, 1, 3, 16, 32, 64, 5]
 
 
-def test_parity_windows_are_held_out_recordings_of_the_run(run: Path) -> None:
-    table, held = made_up_table(), json.loads((run / "splits.json").read_text())["held out"]["names"]
-    ends = {table.features(i).tobytes() for i, r in enumerate(table.recordings) if f"folder/{r.name}" in held}
+def test_parity_windows_are_recordings_of_the_run(run: Path) -> None:
+    table = made_up_table()
     found = parity.windows(run)
-    assert {w.tobytes() for w in found} == ends
+    assert {w.tobytes() for w in found} == {table.features(i).tobytes() for i in range(len(table))}
     assert {w.shape for w in found} == {(150, 32)}
 
 
@@ -569,7 +664,7 @@ def test_exporting_again_replaces_bundle_and_vectors(run: Path, tmp_path: Path) 
 
 
 def test_an_unfinished_run_is_refused_with_code_3(run: Path, own_run: Path, tmp_path: Path) -> None:
-    config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK)
+    config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK, answer={"folds": 2})
     (own_run / "model.safetensors").unlink()
     with pytest.raises(LaennecError, match="stopped at step 1"):
         heart_fit(config, made_up_table(), list(range(40)), 0).run(
@@ -603,7 +698,7 @@ def test_a_quality_index_that_can_not_be_used_is_refused(own_run: Path, text: st
         export_onnx.load(own_run)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "metrics.json", "splits.json", "quality.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "answer.json", "metrics.json", "splits.json", "quality.json"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "list"])
 def test_a_run_with_a_missing_or_damaged_file_is_refused(own_run: Path, name: str, damage: str) -> None:
     (own_run / name).unlink()
@@ -612,6 +707,26 @@ def test_a_run_with_a_missing_or_damaged_file_is_refused(own_run: Path, name: st
     with pytest.raises(InputFileError, match="train"):
         export_cli.export(own_run, own_run / "x.onnx")
     assert not (own_run / "x.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("join", {"temperature": 1.0}),
+        ("join", None),
+        ("decide", {"temperature": 1.0}),
+        ("decide", [0.5]),
+        ("extrasystole", {"gamma": 1.0}),
+        ("extrasystole", "kernel"),
+        ("extrasystole", [1]),
+    ],
+)
+def test_an_answer_that_can_not_be_used_is_refused(own_run: Path, part: str, value: Any) -> None:
+    held = json.loads((own_run / "answer.json").read_text())
+    (own_run / "answer.json").write_text(json.dumps(held | {part: value}))
+    with pytest.raises(InputFileError, match="holds no finished training run; train first") as refused:
+        export_onnx.load(own_run)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("table", ["net", "beat_net"])
@@ -625,7 +740,7 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(own_run: Path, ta
 
 
 def test_a_folder_that_is_no_run_is_refused_with_code_3(tmp_path: Path) -> None:
-    assert "no finished training run" in one_line(laennec("export", tmp_path, "--out", tmp_path / "x.onnx"), 3)
+    assert "train first" in one_line(laennec("export", tmp_path, "--out", tmp_path / "x.onnx"), 3)
 
 
 @pytest.mark.parametrize("name", ["bundle.bin", "nowhere/x.onnx", "folder.onnx"])
@@ -692,7 +807,7 @@ def test_model_refuses_figures_it_can_not_read(exported: Path, tmp_path: Path) -
     model = onnx.load(exported)
     values = {p.key: p.value for p in model.metadata_props}
     meta = json.loads(values[bundle.METADATA_KEY])
-    del meta["figures"][0]["accuracy"]
+    del meta["figures"][0]["headline"]
     helper.set_model_props(model, values | {bundle.METADATA_KEY: json.dumps(meta)})
     path = tmp_path / "odd.onnx"
     path.write_bytes(model.SerializeToString())

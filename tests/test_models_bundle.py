@@ -18,11 +18,14 @@ import tiny_bundle
 import torch
 from onnx import TensorProto, helper
 
-from models import bundle
+from models import bundle, codec, intervals
 from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import ModelError
+from models.extrasystole import Machine
 from models.frontend import FrontEndSpec
+from models.intervals import IntervalSpec
+from models.join import JoinSpec, join, with_early_beats
 from models.nets import BeatNet, HeartNet
 from models.quality import QualitySpec
 from models.rhythm import RhythmSpec
@@ -75,6 +78,7 @@ def test_a_bundle_brings_back_what_was_exported(loaded: bundle.Bundle) -> None:
     assert loaded.front_end.spec == FrontEndSpec()
     assert loaded.window == WindowSpec()
     assert loaded.decide == DecideSpec(threshold=0.0)
+    assert loaded.join == tiny_bundle.JOIN != JoinSpec()
     assert loaded.quality == QualitySpec()
     assert loaded.rhythm is not None
     assert loaded.rhythm.spec == RhythmSpec()
@@ -164,8 +168,87 @@ def test_loading_needs_neither_torch_nor_the_onnx_package_and_prints_nothing(fil
 
 def test_matrices_come_back_from_json_bit_for_bit() -> None:
     for matrix in (np.random.default_rng(0).normal(size=(3, 5)), np.zeros((0, 4)), np.arange(6.0).reshape(2, 3).T):
-        text = json.dumps(bundle.encode_matrix(matrix))
-        assert np.array_equal(bundle.decode_matrix(json.loads(text)), matrix)
+        text = json.dumps(codec.encode_matrix(matrix))
+        assert np.array_equal(codec.decode_matrix(json.loads(text)), matrix)
+
+
+def test_specs_come_back_from_json_as_they_were() -> None:
+    for spec in (JoinSpec(), tiny_bundle.JOIN, IntervalSpec(), IntervalSpec(7, (3,), (0.5, 2.0)), WindowSpec()):
+        values = json.loads(json.dumps(dataclasses.asdict(spec)))
+        assert codec.decode_spec(type(spec), values) == spec
+
+
+def equal(one: Machine, other: Machine) -> bool:
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(Machine))
+
+
+def test_a_machine_comes_back_from_json_bit_for_bit(loaded: bundle.Bundle) -> None:
+    wanted = tiny_bundle.machine(tiny_bundle.tiny_config())
+    text = json.dumps(codec.encode_machine(wanted), allow_nan=False)
+    assert equal(codec.decode_machine(json.loads(text), FrontEndSpec()), wanted)
+    assert loaded.extrasystole is not None
+    assert equal(loaded.extrasystole, wanted)
+    with pytest.raises(ValueError, match="more bands"):
+        codec.decode_machine(json.loads(text), FrontEndSpec(bands=31))
+
+
+# The joint answer
+
+
+@pytest.fixture(scope="module")
+def heard(loaded: bundle.Bundle) -> np.ndarray:
+    """Features of 12 s of uneven thumps: longer than the machine's memory, and that longer than the window."""
+    rng = np.random.default_rng(0)
+    samples = 0.001 * rng.normal(size=24_000)
+    for at in np.cumsum(rng.uniform(400, 1400, 20)).astype(int):
+        samples[at : at + 120] += 0.3 * np.sin(np.arange(len(samples[at : at + 120])) / 6)
+    found: np.ndarray = loaded.front_end.extract(samples)
+    return found
+
+
+@pytest.mark.parametrize("frames", [8, 60, 198, 300, 500, 598])
+@pytest.mark.parametrize("premature", [0, 1, 2, 5])
+def test_it_hears_the_window_the_memory_and_the_early_beats(
+    loaded: bundle.Bundle, heard: np.ndarray, frames: int, premature: int
+) -> None:
+    recent = heard[:frames]
+    assert loaded.extrasystole is not None
+    window = recent[-198:]
+    told = intervals.describe(IntervalSpec(), 0.02, recent[-500:])
+    logits = loaded.logits(window[None], np.array([len(window)]))[0]
+    joined = join(tiny_bundle.JOIN, logits, loaded.extrasystole.scores(told))
+    wanted = with_early_beats(tiny_bundle.JOIN, joined, np.array(premature))
+    assert np.array_equal(loaded.hear(recent[-loaded.recent_frames :], premature), wanted)
+
+
+def test_every_part_of_what_is_heard_matters(loaded: bundle.Bundle, heard: np.ndarray) -> None:
+    """Frames before the window move extrasystole alone, early beats too; frames before the memory nothing."""
+    assert loaded.recent_frames == 500
+    recent = heard[-500:]
+    plain, k = loaded.hear(recent, 0), CLASSES.index("extrasystole")
+    for other in (loaded.hear(recent[100:], 0), loaded.hear(recent, 1)):
+        assert abs(other[k] - plain[k]) > 1e-3
+        assert np.array_equal(np.delete(other, k), np.delete(plain, k))
+    assert loaded.hear(recent, 2)[k] > loaded.hear(recent, 1)[k] > plain[k]
+    assert np.array_equal(loaded.hear(recent, 2), loaded.hear(recent, 7))
+    assert np.array_equal(loaded.hear(heard, 0), plain)
+
+
+def test_a_model_without_a_machine_wants_no_more_than_its_window(tmp_path: Path, heard: np.ndarray) -> None:
+    meta = tiny_bundle.default_meta() | {"extrasystole": None}
+    held = bundle.load(with_text(tmp_path / "timbre.onnx", json.dumps(meta)))
+    assert (held.extrasystole, held.recent_frames) == (None, 198)
+    window = heard[-198:]
+    logits = held.logits(window[None], np.array([198]))[0]
+    wanted = with_early_beats(tiny_bundle.JOIN, join(tiny_bundle.JOIN, logits, np.zeros(())), np.array(1))
+    assert np.array_equal(held.hear(window, 1), wanted)
+    assert np.array_equal(held.hear(heard, 1), wanted)
+
+
+def test_a_memory_shorter_than_the_window_wants_the_window(tmp_path: Path) -> None:
+    meta = tiny_bundle.default_meta()
+    meta["extrasystole"]["intervals"]["memory_frames"] = 50
+    assert bundle.load(with_text(tmp_path / "short.onnx", json.dumps(meta))).recent_frames == 198
 
 
 # What is refused
@@ -262,7 +345,7 @@ def test_a_graph_that_does_not_fit_its_description_is_refused(tmp_path: Path) ->
 def narrow() -> Config:
     """Settings with fewer bands."""
     size = {"features": 24, "channels": 8, "hidden": 8}
-    return tiny_bundle.tiny_config(net=size, beat_net=size, front_end={"bands": 24})
+    return tiny_bundle.tiny_config(net=size, beat_net=size, front_end={"bands": 24}, intervals={"bands": [8, 14, 24]})
 
 
 def test_a_network_for_other_features_is_refused(tmp_path: Path) -> None:
@@ -295,8 +378,8 @@ def test_a_network_that_answers_nan_is_refused(tmp_path: Path) -> None:
         "[" * 100_000,
         '{"a":' * 100_000,
         '{"schema": ' + "9" * 5000 + "}",
-        '{"schema": 2, "classes": 5}',
-        '{"schema": 2, "classes": null}',
+        '{"schema": 3, "classes": 5}',
+        '{"schema": 3, "classes": null}',
         "\\ud800",
     ],
     ids=range(14),
@@ -320,14 +403,23 @@ def put(*keys: str, value: Any) -> Callable[[Meta], None]:
 
 
 def one_matrix_entry(meta: Meta) -> None:
-    matrix = bundle.decode_matrix(meta["matrices"]["bank"]).copy()
+    matrix = codec.decode_matrix(meta["matrices"]["bank"]).copy()
     matrix[np.unravel_index(matrix.argmax(), matrix.shape)] *= 1 + 1e-12
-    meta["matrices"]["bank"] = bundle.encode_matrix(matrix)
+    meta["matrices"]["bank"] = codec.encode_matrix(matrix)
+
+
+def lose_a_vector(meta: Meta) -> None:
+    vectors = codec.decode_matrix(meta["extrasystole"]["vectors"])
+    meta["extrasystole"]["vectors"] = codec.encode_matrix(vectors[1:])
+
+
+def no_scale(meta: Meta) -> None:
+    meta["extrasystole"]["scale"] = codec.encode_matrix(np.zeros(IntervalSpec().size))
 
 
 ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
-    "earlier schema": (put("schema", value=1), "has schema 1"),
-    "later schema": (put("schema", value=3), "has schema 3"),
+    "earlier schema": (put("schema", value=2), "has schema 2"),
+    "later schema": (put("schema", value=4), "has schema 4"),
     "odd schema": (put("schema", value={"a\nb": ["x" * 9999]}), "has schema"),
     "other order": (put("classes", value=list(reversed(CLASSES))), "other classes"),
     "fewer classes": (put("classes", value=list(CLASSES[:4])), "other classes"),
@@ -345,8 +437,38 @@ ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
     "half a frame": (put("window", "window_frames", value=198.5), "window_frames"),
     "endless window": (put("window", "window_frames", value=10**12), "graph"),
     "no frames at all": (put("window", "least_frames", value=0), "least_frames"),
-    "no temperature": (put("decide", "temperature", value=0.0), "temperature"),
-    "temperature NaN": (put("decide", "temperature", value=float("nan")), "temperature"),
+    "no temperature": (put("join", "temperature", value=0.0), "temperature"),
+    "temperature NaN": (put("join", "temperature", value=float("nan")), "temperature"),
+    "temperature in the thresholds": (put("decide", "temperature", value=1.0), "temperature"),
+    "endless temperature": (put("join", "temperature", value=10**400), "temperature"),
+    "fewer biases": (put("join", "bias", value=[0.0] * 4), "bias"),
+    "a bias for all": (put("join", "bias", value=0.0), "bias"),
+    "bias as text": (put("join", "bias", value=["0"] * 5), "bias"),
+    "bias NaN": (put("join", "bias", value=[float("nan")] * 5), "bias"),
+    "endless bias": (put("join", "bias", value=[10**400] * 5), "description"),
+    "more counts": (put("join", "early", value=[0.0, 1.0, 2.0]), "early"),
+    "early NaN": (put("join", "early", value=[0.0, float("nan")]), "early"),
+    "timbre as truth": (put("join", "timbre", value=True), "timbre"),
+    "spacing endless": (put("join", "spacing", value=float("inf")), "spacing"),
+    "unknown key of the join": (put("join", "mystery", value=1), "mystery"),
+    "join null": (put("join", value=None), "description"),
+    "machine of another memory": (put("extrasystole", "intervals", "memory_frames", value=0), "memory_frames"),
+    "endless memory": (put("extrasystole", "intervals", "memory_frames", value=10**12), "memory_frames"),
+    "machine of more bands": (put("extrasystole", "intervals", "bands", value=[8, 14, 33]), "more bands"),
+    "machine of fewer envelopes": (put("extrasystole", "intervals", "bands", value=[8, 14]), "do not fit together"),
+    "machine of no envelope": (put("extrasystole", "intervals", "bands", value=[]), "bands"),
+    "swings descending": (put("extrasystole", "intervals", "swings", value=[1.5, 1.3, 1.1, 0.9]), "swings"),
+    "machine without width": (put("extrasystole", "gamma", value=0.0), "can't be used"),
+    "machine's width NaN": (put("extrasystole", "gamma", value=float("nan")), "can't be used"),
+    "machine's width as list": (put("extrasystole", "gamma", value=[1]), "description"),
+    "machine's width as text": (put("extrasystole", "gamma", value="wide"), "description"),
+    "machine's endless width": (put("extrasystole", "gamma", value=10**400), "description"),
+    "machine's offset endless": (put("extrasystole", "offset", value=float("inf")), "can't be used"),
+    "machine's vector lost": (lose_a_vector, "do not fit together"),
+    "machine's scale 0": (no_scale, "can't be used"),
+    "machine as list": (put("extrasystole", value=[1, 2]), "description"),
+    "machine as truth": (put("extrasystole", value=False), "description"),
+    "machine as text": (put("extrasystole", value="kernel"), "description"),
     "threshold null": (put("decide", "threshold", value=None), "threshold"),
     "unknown key": (put("decide", "mystery", value=1), "mystery"),
     "quality NaN": (put("quality", "bias", value=float("nan")), "finite"),
@@ -376,7 +498,7 @@ ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
     "matrix misshapen": (put("matrices", "bank", "shape", value=[32, 512]), "description"),
     "matrix shape huge": (put("matrices", "bank", "shape", value=[10**30]), "description"),
     "matrix shape text": (put("matrices", "bank", "shape", value="wide"), "description"),
-    "another matrix": (put("matrices", "third", value=bundle.encode_matrix(np.zeros((1, 1)))), "description"),
+    "another matrix": (put("matrices", "third", value=codec.encode_matrix(np.zeros((1, 1)))), "description"),
 }
 
 
@@ -388,7 +510,9 @@ def test_an_altered_description_is_refused(tmp_path: Path, name: str) -> None:
     assert says in refusal(with_text(tmp_path / "altered.onnx", json.dumps(meta)))
 
 
-@pytest.mark.parametrize("section", ["front_end", "matrices", "window", "decide", "quality", "rhythm"])
+@pytest.mark.parametrize(
+    "section", ["front_end", "matrices", "window", "join", "decide", "quality", "rhythm", "extrasystole"]
+)
 def test_a_description_without_any_one_part_is_refused(tmp_path: Path, section: str) -> None:
     whole = tiny_bundle.default_meta()
     for key in [*whole[section], None]:
@@ -400,7 +524,9 @@ def test_a_description_without_any_one_part_is_refused(tmp_path: Path, section: 
         refusal(with_text(tmp_path / "part.onnx", json.dumps(meta)))
 
 
-@pytest.mark.parametrize("key", ["schema", "classes", "id", "front_end_digest", "quality", "rhythm"])
+@pytest.mark.parametrize(
+    "key", ["schema", "classes", "id", "front_end_digest", "quality", "rhythm", "join", "extrasystole"]
+)
 def test_a_description_without_a_needed_key_is_refused(tmp_path: Path, key: str) -> None:
     meta = tiny_bundle.default_meta()
     del meta[key]

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from models import decide
 from models.classes import CLASSES
@@ -14,7 +14,7 @@ from models.decide import DecideSpec, Window
 from models.quality import Quality
 from models.regularity import UNKNOWN, Premature, Regularity
 
-PLAIN = DecideSpec(temperature=1.0, threshold=0.0, smoothing=1.0, margin=0.0, poor_quality=0.1)
+PLAIN = DecideSpec(threshold=0.0, smoothing=1.0, margin=0.0, poor_quality=0.1)
 LOGITS = st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=5).map(np.array)
 GOOD = Quality(0.9, "")
 STEADY = Regularity(71.0, 0.9, 0.02, 0.97, (Premature(2.0, 0.5),))
@@ -30,27 +30,6 @@ def heard(spec: DecideSpec, *rows: np.ndarray) -> list[int | None]:
         _, answer, state = decide.step(spec, row, state)
         answers.append(answer)
     return answers
-
-
-def test_probabilities_are_the_softmax_of_logits_over_temperature() -> None:
-    logits = np.array([[1.0, 2.0, 3.0, 0.0, -1.0], [0, 0, 0, 0, 0]])
-    weights = np.exp(logits / 2.5)
-    found = decide.calibrate(DecideSpec(temperature=2.5), logits)
-    np.testing.assert_allclose(found, weights / weights.sum(axis=1, keepdims=True), rtol=1e-12)
-
-
-@given(logits=LOGITS, temperature=st.floats(0.1, 10))
-def test_probabilities_sum_to_one_and_keep_the_order(logits: np.ndarray, temperature: float) -> None:
-    p = decide.calibrate(DecideSpec(temperature=temperature), logits)
-    assert np.isfinite(p).all()
-    assert p.sum() == pytest.approx(1)
-    assert p[logits.argmax()] == p.max()
-
-
-def test_a_higher_temperature_is_less_sure() -> None:
-    logits = np.array([2.0, 1.0, 0.0, 0.0, 0.0])
-    tops = [decide.calibrate(DecideSpec(temperature=t), logits).max() for t in (0.5, 1, 2, 4)]
-    assert all(a > b for a, b in pairwise(tops))
 
 
 def test_below_the_threshold_it_abstains() -> None:
@@ -79,7 +58,7 @@ def test_smoothing_is_an_exponential_mean_of_the_logits(rows: list[np.ndarray], 
     for k, row in enumerate(rows):
         mean = row if k == 0 else (1 - smoothing) * mean + smoothing * row
         p, _, state = decide.step(spec, row, state)
-        np.testing.assert_allclose(p, decide.calibrate(spec, mean), atol=1e-9)
+        np.testing.assert_allclose(p, softmax(mean), atol=1e-9)
 
 
 def test_same_input_and_state_give_the_same_output_and_a_reset_matters() -> None:
@@ -95,9 +74,17 @@ def test_same_input_and_state_give_the_same_output_and_a_reset_matters() -> None
     assert not np.allclose(first, fresh)
 
 
-def test_a_whole_recording_is_the_calibrated_mean_of_its_windows() -> None:
-    spec, rows = DecideSpec(temperature=1.7), np.array([[1.0, 0, 0, 0, 0], [0, 3.0, 0, 0, 0]])
-    np.testing.assert_allclose(decide.whole(spec, rows), decide.calibrate(spec, np.array([0.5, 1.5, 0, 0, 0])))
+@given(rows=st.lists(LOGITS, min_size=1, max_size=6))
+def test_a_whole_recording_is_told_by_the_mean_of_its_windows_logits(rows: list[np.ndarray]) -> None:
+    found = decide.whole(np.array(rows))
+    np.testing.assert_allclose(found, softmax(np.mean(rows, axis=0)), atol=1e-12)
+    assert found.sum() == pytest.approx(1)
+
+
+def test_a_mean_of_logits_is_no_mean_of_probabilities() -> None:
+    rows = np.array([[1.0, 0, 0, 0, 0], [0, 3.0, 0, 0, 0]])
+    np.testing.assert_allclose(decide.whole(rows), softmax([0.5, 1.5, 0, 0, 0]))
+    assert not np.allclose(decide.whole(rows), softmax(rows, axis=1).mean(axis=0))
 
 
 SURE, TORN = np.array([5.0, 0, 0, 0, 0]), np.zeros(5)
@@ -175,8 +162,6 @@ def test_labels_follow_the_order_of_the_classes(k: int) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"temperature": 0.0},
-        {"temperature": float("nan")},
         {"smoothing": 0.0},
         {"smoothing": 1.1},
         {"threshold": -0.1},

@@ -64,6 +64,22 @@ def test_a_recordings_windows_are_the_streams_full_ones_and_its_last(spec: Windo
     assert windows.recording_ends(spec, count) == full_or_last
 
 
+@given(spec=specs(), count=st.integers(0, 90), cut=st.integers(0, 90))
+def test_a_recording_of_so_many_frames_is_decided_where_the_stream_decides(
+    spec: WindowSpec, count: int, cut: int
+) -> None:
+    due, state = run(spec, frames(count), [min(cut, count)], spec.window_frames)
+    assert windows.decision_ends(spec, count) == [n for n, _ in [*due, *windows.flush(spec, state)]]
+
+
+@pytest.mark.parametrize(
+    ("count", "ends"),
+    [(0, []), (7, []), (8, [8]), (47, [47]), (48, [48]), (49, [48, 49]), (98, [48, 73, 98]), (99, [48, 73, 98, 99])],
+)
+def test_a_recordings_decisions_by_example(count: int, ends: list[int]) -> None:
+    assert windows.decision_ends(WindowSpec(198, 25, 48, 8), count) == ends
+
+
 @pytest.mark.parametrize(
     ("count", "ends"),
     [(0, []), (7, []), (8, [8]), (48, [48]), (197, [197]), (198, [198]), (199, [198, 199]), (223, [198, 223])],

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models import bundle as bundles
 from models.bundle import Bundle
+from models.classes import CLASSES
 from models.decide import Decision
 from models.rhythm import Beat
 from stream import meter
@@ -30,6 +31,14 @@ FULL_S = 3.99  # 198 frames of the default front end
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return bundles.load(tiny_bundle.write(tmp_path_factory.mktemp("model") / "tiny.onnx"))
+
+
+@pytest.fixture(scope="module")
+def hearing(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model that finds the beats of `tiny_bundle.thumps`, so that early ones count."""
+    path = tmp_path_factory.mktemp("model") / "hearing.onnx"
+    path.write_bytes(tiny_bundle.data_of(tiny_bundle.hearing()))
+    return bundles.load(path)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +133,55 @@ def test_events_and_ledger_do_not_depend_on_how_the_stream_is_cut(
     assert ledger.dropped == sum(e.lost_samples for e in whole if isinstance(e, Gap))
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    seconds=st.floats(9, 15),
+    every=st.integers(3, 9),
+    rate_hz=st.sampled_from([2000, 4000]),
+    loss=st.none() | st.tuples(st.floats(0, 15), st.integers(1, 3000)),
+    data=st.data(),
+)
+def test_nor_do_decisions_that_remember_ten_seconds(
+    hearing: Bundle, seconds: float, every: int, rate_hz: int, loss: tuple[float, int] | None, data: st.DataObject
+) -> None:
+    samples = tiny_bundle.thumps(seconds, tiny_bundle.skipping(seconds, every), rate_hz)
+    losses = {min(len(samples), round(loss[0] * rate_hz)): loss[1]} if loss else {}
+    stream = Stream(samples, rate_hz, losses)
+    whole = hear(hearing, stream, [])
+    assert any(d.regularity and d.regularity.premature for d in decisions(whole[0])) or losses
+    cuts = data.draw(st.lists(st.integers(0, len(samples)), max_size=60))
+    for cut in (cuts, stream.every(0.0335), stream.every(2.3)):
+        assert hear(hearing, stream, cut) == whole
+
+
+def test_ten_seconds_are_remembered_and_no_more(hearing: Bundle) -> None:
+    """What was heard before the window changes extrasystole alone, and what was heard before the memory nothing."""
+    assert hearing.extrasystole is not None
+    memory_s = hearing.extrasystole.spec.memory_frames * 0.02
+    steady = tiny_bundle.thumps(13.99, np.arange(0.2, 13, 0.8))
+    last = decisions(once(hearing, steady, 2000))[-1]
+    moved = {}
+    for end_s in (13.9 - memory_s, 13.9 - FULL_S):  # the window reaches back to 10.0 s, the memory to 3.99 s
+        other = steady.copy()
+        other[: round(2000 * end_s)] = 0
+        moved[end_s] = np.subtract(decisions(once(hearing, other, 2000))[-1].logits, last.logits)
+    before_memory, before_window = moved.values()
+    k = CLASSES.index("extrasystole")
+    assert not before_memory.any()
+    assert abs(before_window[k]) > 1e-3
+    assert not np.delete(before_window, k).any()
+
+
+def test_a_gap_is_forgotten_with_all_before_it(hearing: Bundle) -> None:
+    """Neither intervals nor early beats reach over it."""
+    samples = tiny_bundle.thumps(12, tiny_bundle.skipping(12))
+    fresh = decisions(once(hearing, samples, 2000))
+    events, _ = hear(hearing, Stream(np.concatenate([samples, samples]), 2000, {len(samples): 50}), [])
+    after = [d for d in decisions(events) if d.t_s > 12.025]
+    assert [d.logits for d in after] == [d.logits for d in fresh]
+    assert any(d.regularity and d.regularity.premature for d in fresh)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(stream=streams())
 def test_no_window_spans_a_gap_and_events_come_in_order(bundle: Bundle, stream: Stream) -> None:
@@ -159,14 +217,14 @@ def test_a_longer_hop_is_cut_up_freely_too(slow_hop: Bundle) -> None:
 
 
 def test_a_pipeline_carries_state_and_a_fresh_one_does_not(bundle: Bundle) -> None:
-    samples, rate_hz = thumps(8, 2000), 2000
+    samples, rate_hz = thumps(12, 2000), 2000
     samples[:8000] *= 0.05
     pipeline = Pipeline(bundle, rate_hz)
     first = decisions(pipeline.process(Block(samples, 0, rate_hz)))
     second = decisions(pipeline.process(Block(samples, len(samples), rate_hz)))
     assert decisions(once(bundle, samples, rate_hz))[: len(first)] == first
-    # The same audio fills this window in both rounds: the network answers alike, but the decision remembers.
-    late, again = first[-1], next(d for d in second if d.t_s == first[-1].t_s + 8)
+    # The same audio fills window and memory in both rounds: the network answers alike, but the decision remembers.
+    late, again = first[-1], next(d for d in second if d.t_s == pytest.approx(first[-1].t_s + 12))
     assert late.logits == again.logits
     assert late.probabilities != again.probabilities
 

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from models.errors import SettingError
 from models.nets import BeatNet
 from train import beat_baselines, checkpoint
-from train.beat_windows import BeatBatch, BeatSampler, BeatWindow, irregular, to_frames
+from train.beat_windows import BeatBatch, BeatSampler, BeatWindow, early_beats, irregular
 from train.beats import beat_loss, beats
 from train.beats import fit as beat_fit
 from train.config import Config, from_dict
 from train.loop import Interrupted
 from train.onsets import onset_scores, rate_scores
 from train.table import Features
-from train.timings import DIASTOLE, S1, S2, SYSTOLE, Timed
+from train.timings import DIASTOLE, S1, S2, SYSTOLE, Timed, to_frames
 
 Array = np.ndarray
 TINY = from_dict(tomllib.loads(tiny_data.TINY_TOML.format(steps=20)))
@@ -203,17 +203,19 @@ def test_a_frame_stands_for_its_middle(frame: float) -> None:
 # --- irregular rhythms
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("respace", [irregular, early_beats])
+@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**31), cycle=st.integers(25, 60), first=st.integers(-30, 40))
-def test_irregular_beats_are_the_same_beats_otherwise_spaced(seed: int, cycle: int, first: int) -> None:
+def test_irregular_beats_are_the_same_beats_otherwise_spaced(
+    respace: Callable[[BeatWindow, np.random.Generator], BeatWindow], seed: int, cycle: int, first: int
+) -> None:
     """Systoles last as they did, and every onset is played where its segment says."""
     segments, frames = cycles(first, cycle, 300), 300
-    # Softening takes 4.6 at most, so a tenth of what is heard tells which frame is played.
-    features = np.repeat(10 * np.arange(1.0, 1 + frames)[:, None], 4, axis=1)
-    window = irregular(BeatWindow(features, segments), np.random.default_rng(seed))
+    features = np.repeat(np.arange(0.0, frames)[:, None], 4, axis=1)
+    window = respace(BeatWindow(features, segments), np.random.default_rng(seed))
     assert window.segments[:, 2].tolist() == segments[:, 2].tolist()
     moved = window.segments
-    played = np.round((window.features[:, 0] + 2.3) / 10) - 1
+    played = window.features[:, 0]
     for before, after in zip(segments, moved, strict=True):
         begin = int(before[0])
         if not 0 <= begin < frames:
@@ -245,15 +247,37 @@ def test_irregular_rhythms_are_of_every_kind() -> None:
     assert all(x.min() > 0.4 and x.max() < 3 for x in drawn)
 
 
-def test_a_window_without_a_whole_diastole_stays_as_it_is() -> None:
+def test_early_beats_are_cut_short_and_followed_by_a_pause_and_the_rest_stays() -> None:
+    """A diastole of 21 of 40 frames is cut to .05 to .6 of it, so a cycle to .5 to .8; the next may be longer."""
+    found = []
+    for seed in range(300):
+        segments = cycles(0, 40, 400)
+        window = early_beats(BeatWindow(np.zeros((400, 4)), segments), np.random.default_rng(seed))
+        onsets = window.segments[window.segments[:, 2] == S1, 0]
+        found.append(np.diff(onsets) / 40)
+    drawn = np.array(found)
+    early = drawn < 0.81
+    assert early.mean() == pytest.approx(0.25, abs=0.05)  # .3 are drawn, but one after another only pauses
+    assert drawn[early].min() > 0.48
+    assert not ((drawn > 0.81) & (drawn < 0.99)).any()
+    after = drawn[:, 1:][early[:, :-1] & ~early[:, 1:]]
+    assert after.max() > 1.5
+    plain = drawn[:, 1:][~early[:, :-1] & ~early[:, 1:]]
+    np.testing.assert_allclose(plain, 1)
+
+
+@pytest.mark.parametrize("respace", [irregular, early_beats])
+def test_a_window_without_a_whole_diastole_stays_as_it_is(
+    respace: Callable[[BeatWindow, np.random.Generator], BeatWindow],
+) -> None:
     features = np.arange(80.0).reshape(20, 4)
     for segments in (np.zeros((0, 3)), np.array([[2.0, 7.0, S1], [7.0, 17.0, SYSTOLE], [17.0, 30.0, S2]])):
-        window = irregular(BeatWindow(features, segments), np.random.default_rng(0))
+        window = respace(BeatWindow(features, segments), np.random.default_rng(0))
         assert np.array_equal(window.features, features)
         assert np.array_equal(window.segments, segments)
 
 
-def test_softened_sounds_do_not_fall_below_what_is_around_them() -> None:
+def test_sounds_are_as_loud_as_they_were_wherever_they_are_played() -> None:
     segments = cycles(5, 40, 380)
     features = np.full((400, 4), -8.0)
     for begin, end, state in segments:
@@ -263,7 +287,7 @@ def test_softened_sounds_do_not_fall_below_what_is_around_them() -> None:
         window = irregular(BeatWindow(features, segments), np.random.default_rng(seed))
         assert window.features.min() == -8.0
         for begin, _, _ in window.segments[window.segments[:, 2] == S1]:
-            assert (window.features[int(begin)] == 0).all()  # S1 is never softened
+            assert (window.features[int(begin)] == 0).all()
 
 
 # --- the loss
@@ -356,6 +380,7 @@ def test_resume_with_anything_else_is_refused(whole_run: tuple[BeatNet, Path]) -
     for config, held, indices, seed, says in (
         (changed(TINY, "beat_fit", onset_weight=1.0), table, range(12), 3, "other settings"),
         (changed(TINY, "rhythm", threshold=0.5), table, range(12), 3, "other settings"),
+        (changed(TINY, "beat_augment", stretch=1.5), table, range(12), 3, "other settings"),
         (TINY, table, range(12), 4, "other settings"),
         (TINY, table, range(11), 3, "other recordings"),
         (TINY, louder, range(12), 3, "other recordings"),
@@ -365,6 +390,18 @@ def test_resume_with_anything_else_is_refused(whole_run: tuple[BeatNet, Path]) -
         assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [("fit", {"steps": 7}), ("window", {"hop_frames": 9}), ("net", {"hidden": 7}), ("answer", {"folds": 3})],
+)
+def test_what_this_network_does_not_depend_on_may_change(
+    whole_run: tuple[BeatNet, Path], part: str, values: dict[str, Any]
+) -> None:
+    """So the protocol `timing` and those that classify can share it."""
+    fit = beat_fit(changed(TINY, part, **values), small_table(), range(12), noises(), 3)
+    assert equal(fit.run(whole_run[1], lambda *_: pytest.fail("it learns again"), never), whole_run[0])
+
+
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, BeatNet]:
     """A small network that had time enough for these easy hearts."""
@@ -372,6 +409,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, BeatNet]:
         {
             "front_end": {"bands": 8},
             "net": {"features": 8},
+            "intervals": {"bands": [2, 4, 8]},
             "beat_net": {"features": 8, "channels": 12, "hidden": 16, "dropout": 0.0},
             "beat_fit": {"steps": 120, "batch": 12, "window_frames": 120, "learning_rate": 0.02, "ema": 0.9},
             "beat_augment": {**STILL, "alone_share": 0.1, "irregular_share": 0.3},

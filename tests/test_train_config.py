@@ -12,7 +12,8 @@ import tiny_data
 
 from models.errors import SettingError
 from models.frontend import FrontEndSpec
-from train.config import AugmentSpec, BeatAugmentSpec, Config, from_dict, load, to_dict
+from train.beat_config import BeatAugmentSpec
+from train.config import AugmentSpec, Config, from_dict, load, to_dict
 from train.filterbank import front_end
 
 CEPSTRA = "[front_end]\ncepstra = 13\n[net]\nfeatures = 13\n[beat_net]\nfeatures = 13\n"
@@ -43,7 +44,11 @@ def test_values_land_where_they_are_named_and_the_rest_stays(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", tiny_data.TINY_TOML.format(steps=20), "[augment]\nnoise_snr_db = [1, 2]\n[sampling.shares]\nnoise = 0.5"],
+    [
+        *("", tiny_data.TINY_TOML.format(steps=20)),
+        "[augment]\nnoise_snr_db = [1, 2]\n[sampling.shares]\nnoise = 0.5",
+        "[intervals]\nbands = [3, 4, 5]\nswings = [1, 2, 3, 4.5]\n[machine]\ncost = 2",
+    ],
 )
 def test_dict_and_json_round_trips_are_exact(text: str) -> None:
     config = from_toml(text)
@@ -65,6 +70,9 @@ def test_dict_and_json_round_trips_are_exact(text: str) -> None:
         ("[beat_fit]\nmixup = 0.2", "mixup"),
         ("[beat_augment]\nband_mask = 1", "band_mask"),
         ("[rhythm]\nnear = 2", "near"),
+        ("[answer]\nhold_out = 0.2", "hold_out"),
+        ("[intervals]\nlags = 2", "lags"),
+        ("[machine]\ngamma = 2", "gamma"),
         ("[augment]\nSTRETCH = 1.1", "STRETCH"),
         ("[sampling]\nshare = 1", "share"),
     ],
@@ -96,6 +104,11 @@ def test_an_unknown_key_is_refused_by_name(text: str, key: str) -> None:
         ("[beat_fit]\nsteps = 1.5", "steps"),
         ("[beat_augment]\nnoise_snr_db = [1]", "noise_snr_db"),
         ('[rhythm]\nthreshold = "low"', "threshold"),
+        ("[answer]\nfolds = 2.5", "folds"),
+        ("[intervals]\nbands = 8", "bands"),
+        ("[intervals]\nbands = [8.5, 9, 10]", "bands"),
+        ('[intervals]\nswings = [1, "2", 3, 4]', "swings"),
+        ('[machine]\ncost = "much"', "cost"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_its_key(text: str, key: str) -> None:
@@ -131,8 +144,11 @@ def test_a_value_of_the_wrong_kind_is_refused_by_its_key(text: str, key: str) ->
         ("[augment]\nnoise_snr_db = [9, 3]", "noise_snr_db"),
         ("[augment]\nband_mask = -1", "band_mask"),
         ("[augment]\ntime_mask_frames = -1", "time_mask_frames"),
-        ("[answer]\nhold_out = 0", "hold_out"),
-        ("[answer]\nhold_out = 0.6", "hold_out"),
+        ("[answer]\nfolds = 1", "folds"),
+        ("[answer]\nfolds = 101", "folds"),
+        ("[answer]\nextrasystoles = 0", "extrasystoles"),
+        ("[answer]\nextrasystoles = 0.6", "extrasystoles"),
+        ("[fit]\nstate_weight = -1", "state_weight"),
         ("[answer]\nrisk = -0.1", "risk"),
         ("[answer]\nsmoothing = 0", "smoothing"),
         ("[answer]\nmargin = 1.5", "margin"),
@@ -176,6 +192,13 @@ def test_a_value_of_the_wrong_kind_is_refused_by_its_key(text: str, key: str) ->
         ("[rhythm]\nlookahead_frames = 60\n[beat_fit]\nwindow_frames = 60", "lookahead_frames"),
         ("[rhythm]\nthreshold = 0", "threshold"),
         ("[rhythm]\nthreshold = 1", "threshold"),
+        ("[intervals]\nmemory_frames = 0", "memory_frames"),
+        ("[intervals]\nbands = [8]", "bands"),
+        ("[intervals]\nbands = [0, 1, 2]", "bands"),
+        ("[intervals]\nbands = [8, 14, 33]", "intervals.bands must be at most 32"),
+        ("[intervals]\nswings = [0.5, 1.5, 0.9, 2]", "swings"),
+        ("[machine]\ncost = 0", "cost"),
+        ("[machine]\nreach = -1", "reach"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_key(text: str, key: str) -> None:

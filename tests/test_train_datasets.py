@@ -71,7 +71,9 @@ def test_pascal_takes_label_noise_and_group_from_the_name(pascal: Path) -> None:
 
 
 @pytest.mark.parametrize("deeper", ["heartbeat-sounds/set_a heartbeat-sounds/set_b", "set_a/set_a set_b/set_b"])
-def test_pascal_nested_one_level_down_reads_the_same(pascal: Path, tmp_path_factory, deeper: str) -> None:
+def test_pascal_nested_one_level_down_reads_the_same(
+    pascal: Path, tmp_path_factory: pytest.TempPathFactory, deeper: str
+) -> None:
     nested = tmp_path_factory.mktemp("unpacked")
     for which, place in zip(("set_a", "set_b"), deeper.split(), strict=True):
         shutil.copytree(pascal / which, nested / place)
@@ -172,8 +174,9 @@ def test_the_label_of_a_site(murmur: str, locations: str, location: str, label: 
 
 def test_physionet_layout_made_by_hand(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "training_data.csv").write_text(
-        "Patient ID,Murmur,Murmur locations,Additional ID\n"
-        "10,Present,AV,30.0\n20,Absent,,\n30,Absent,nan,10\n40,Unknown,nan,nan\n50,Absent,nan,nan\n"
+        "Patient ID,Murmur,Murmur locations,Additional ID,Age,Outcome\n"
+        "10,Present,AV,30.0,Child,Abnormal\n20,Absent,,,nan,Normal\n30,Absent,nan,10,Adolescent,Normal\n"
+        "40,Unknown,nan,nan,Infant,Abnormal\n50,Absent,nan,nan,Child,Normal\n"
     )
     for stem in ("10_AV", "10_AV_2", "10_PV", "20_Phc", "30_MV", "40_AV", "99_AV", "notes"):
         put(tmp_path / f"training_data/{stem}.wav")
@@ -185,8 +188,15 @@ def test_physionet_layout_made_by_hand(tmp_path: Path, caplog: pytest.LogCapture
         ("30_MV", "normal", "MV", "30", "normal"),
     ]
     assert {r.group for r in found} == {"circor/30", "circor/20"}
+    facts = [("Child", "Abnormal"), ("Child", "Abnormal"), ("", "Normal"), ("Adolescent", "Normal")]
+    assert [(r.age, r.outcome) for r in found] == facts
     assert sorted(message.split()[0] for message in caplog.messages) == ["99_AV.wav", "notes.wav"]
-    assert "training_data/10_PV.wav" in by_name(read_circor(tmp_path, every=True))
+    every = by_name(read_circor(tmp_path, every=True))
+    more = {name: every[name] for name in every.keys() - by_name(found).keys()}
+    assert {name: (r.label, r.patient_label, r.outcome) for name, r in more.items()} == {
+        "training_data/10_PV.wav": ("normal", "murmur", "Abnormal"),
+        "training_data/40_AV.wav": ("normal", "unknown", "Abnormal"),
+    }
     assert read("circor", tmp_path / "training_data") == found
     assert [r.name for r in read("circor", tmp_path.parent)] == [r.name for r in found]
 
@@ -195,6 +205,20 @@ def test_circor_table_without_its_columns_names_them(tmp_path: Path) -> None:
     (tmp_path / "training_data.csv").write_text("Patient ID,Murmur\n1,Absent\n")
     with pytest.raises(InputFileError, match="Additional ID, Murmur locations"):
         read("circor", tmp_path)
+
+
+def test_circor_s_own_layout_says_age_and_outcome_where_its_table_does(tmp_path: Path) -> None:
+    head = "file,person,location,recording_label"
+    put(tmp_path / "audio/1_AV.flac")
+    for more, values, facts in (
+        (",age,outcome", ",Child,Abnormal", ("Child", "Abnormal")),
+        (",age,outcome", ",nan,", ("", "")),
+        (",outcome", ", Normal ", ("", "Normal")),
+        ("", "", ("", "")),
+    ):
+        (tmp_path / "recordings.csv").write_text(f"{head}{more}\naudio/1_AV.flac,1,AV,absent{values}\n")
+        (found,) = read("circor", tmp_path)
+        assert (found.age, found.outcome) == facts
 
 
 def test_circor_rows_without_a_file_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -256,12 +280,16 @@ def test_real_circor_agrees_with_its_table(shared_data: Path) -> None:
     rows = Counter(row["recording_label"] for row in table(shared_data / "circor/recordings.csv"))
     training, every = (read_circor(shared_data / "circor", every=flag) for flag in (False, True))
     assert Counter(r.label for r in training) == {"murmur": rows["murmur"], "normal": rows["absent"]}
-    assert len(every) - len(training) == rows["murmur_patient_other_location"]
+    assert len(every) - len(training) == rows["murmur_patient_other_location"] + rows["unknown"]
     assert Counter((r.label, r.patient_label) for r in every) == {
         ("murmur", "murmur"): 348,
         ("normal", "murmur"): 77,
         ("normal", "normal"): 1725,
+        ("normal", "unknown"): 109,
     }
+    listed = table(shared_data / "circor/recordings.csv")
+    assert Counter(r.age for r in every) == Counter(row["age"].replace("nan", "") for row in listed)
+    assert Counter(r.outcome for r in every) == Counter(row["outcome"] for row in listed)
     assert {r.speaks_of for r in every} == {tuple(i != EXTRASYSTOLE for i in range(5))}
 
 
@@ -273,8 +301,10 @@ def test_real_patients_in_physionets_layout_get_the_same_labels_and_persons(shar
     for row in rows:
         (tmp_path / "training_data" / f"{Path(row['file']).stem}.wav").touch()
 
-    def facts(recordings: list[Recording]) -> dict[str, tuple[str, str, str, str]]:
-        return {Path(r.name).stem: (r.label, r.patient_label, r.group, r.location) for r in recordings}
+    def facts(recordings: list[Recording]) -> dict[str, tuple[str, ...]]:
+        return {
+            Path(r.name).stem: (r.label, r.patient_label, r.group, r.location, r.age, r.outcome) for r in recordings
+        }
 
     assert facts(read_circor(tmp_path, every=True)) == facts(read_circor(shared_data / "circor", every=True))
     assert len({row["person"] for row in rows}) < len({row["patient"] for row in rows})  # joining had work to do

@@ -22,16 +22,18 @@ from safetensors.torch import save_file
 
 from models.classes import CLASSES
 from models.errors import InputFileError, SettingError
-from models.nets import POOLING, HeartNet, NetSpec, _normalise, parameters
+from models.nets import HEART_STATES, POOLING, HeartNet, NetSpec, _normalise, parameters
 from train import checkpoint
+from train.beats import BeatTask
 from train.config import Config, from_dict
 from train.datasets import Recording
+from train.heart import HeartTask, masked_cross_entropy, state_cross_entropy
 from train.heart import fit as heart_fit
-from train.heart import masked_cross_entropy
 from train.loop import Fit, Interrupted
-from train.predict import recording_logits, recording_loss, window_logits
+from train.predict import embeddings, recording_logits, recording_loss, window_logits
 from train.sampling import Batch, Sampler, mixup
-from train.table import Table
+from train.table import Features, Table
+from train.timings import NO_STATE
 
 ALL = (True,) * 5
 NO_EXTRASYSTOLE = tuple(name != "extrasystole" for name in CLASSES)
@@ -84,11 +86,11 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[HeartNet, Path]
 def net() -> HeartNet:
     torch.set_num_threads(1)  # as in training; on busy cores more only wait for each other
     torch.manual_seed(0)
-    fresh = HeartNet(NetSpec())
+    fresh, channels = HeartNet(NetSpec()), NetSpec().channels
     with torch.no_grad():  # normalisation away from its initial values, as after training
         for norm in (fresh.first_norm, fresh.second_norm):
             norm.load_state_dict(
-                norm.state_dict() | {"running_mean": torch.randn(48), "running_var": torch.rand(48) + 0.5}
+                norm.state_dict() | {"running_mean": torch.randn(channels), "running_var": torch.rand(channels) + 0.5}
             )
             norm.bias.normal_()
     return fresh.eval()
@@ -124,13 +126,29 @@ def test_the_lstm_hears_the_past_alone(net: HeartNet) -> None:
     """Unidirectional, one layer: what it says of a frame does not change with what comes after."""
     assert not net.lstm.bidirectional
     assert net.lstm.num_layers == 1
-    x = torch.randn(1, 12, 48, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(1, 12, net.spec.channels, generator=torch.Generator().manual_seed(0))
     later = x.clone()
     later[:, 7:] += 3
     with torch.no_grad():
         before, after = net.lstm(x)[0], net.lstm(later)[0]
     assert torch.equal(before[:, :7], after[:, :7])
     assert not torch.allclose(before[:, 7:], after[:, 7:])
+
+
+def test_what_is_heard_is_pooled_and_classified(net: HeartNet) -> None:
+    features = torch.from_numpy(np.random.default_rng(0).normal(-8, 3, (2, 50, 32)).astype(np.float32))
+    frames = torch.tensor([50, 31])
+    with torch.no_grad():
+        heard, known = net.hear(features, frames)
+        assert heard.shape == (2, 50 // POOLING, net.spec.hidden)
+        pooled = net.pooled(heard, known)
+        torch.testing.assert_close(net.last(pooled), net(features, frames))
+        # Of the steps within a window one weighted mean; steps beyond it count nothing.
+        beyond = heard.clone()
+        beyond[1, 31 // POOLING :] = 99
+        torch.testing.assert_close(net.pooled(beyond, known), pooled)
+        shares = net.attention(heard[1, : 31 // POOLING]).softmax(dim=0)
+        torch.testing.assert_close(pooled[1], (shares * heard[1, : 31 // POOLING]).sum(dim=0))
 
 
 # --- masks
@@ -143,6 +161,7 @@ def batch_of(targets: list[int], speaks_of: list[tuple[bool, ...]]) -> Batch:
         np.full(n, 24, dtype=np.int64),
         np.eye(5, dtype=np.float32)[targets],
         np.array(speaks_of),
+        np.full((n, 24), NO_STATE, dtype=np.int64),
     )
 
 
@@ -201,9 +220,72 @@ def test_mixup_blends_features_as_it_blends_targets() -> None:
     assert ((mixed.targets > 0).sum(axis=1) == 2).any()
 
 
+def test_what_the_heart_does_is_that_of_the_louder_part_of_a_blend() -> None:
+    batch = batch_of([0, 1] * 20, [ALL] * 40)
+    marks = np.repeat(np.arange(40)[:, None], 24, axis=1)
+    batch = batch._replace(states=marks, features=np.eye(40, 8, dtype=np.float32)[:, None, :].repeat(24, axis=1))
+    mixed = mixup(batch, 0.5, np.random.default_rng(0))
+    assert np.array_equal(mixed.states, marks)
+    own = [mixed.features[row, 0, row] for row in range(8)]
+    assert min(own) >= 0.5
+    assert min(own) < 0.9  # others are heard in it
+
+
 def test_no_mixup_is_no_change() -> None:
     batch = batch_of([0, 1], [ALL] * 2)
     assert mixup(batch, 0.0, np.random.default_rng(0)) is batch
+
+
+# --- what the heart does meanwhile
+
+
+def stated(states: list[list[int]], frames: list[int]) -> Batch:
+    batch = batch_of([0] * len(frames), [ALL] * len(frames))
+    return batch._replace(states=np.array(states), frames=np.array(frames))
+
+
+def test_the_loss_of_states_by_hand() -> None:
+    """Each step stands for four frames and is asked for the second of them, within the window, where it is known."""
+    marked = [[9, 2, 9, 9, 9, NO_STATE, 9, 9, 9, 1, 9, 9, 9, 4, 9, 9, 9, 0, 9, 9, 9, 3, 9, 9]]
+    batch = stated(marked * 2, [24, 13])
+    answers = torch.randn(2, 6, HEART_STATES, generator=torch.Generator().manual_seed(0))
+    logs = answers.log_softmax(dim=2)
+    steps = [(0, 0, 2), (0, 2, 1), (0, 3, 4), (0, 4, 0), (0, 5, 3), (1, 0, 2), (1, 2, 1)]  # 13 frames are three steps
+    wanted = -torch.stack([logs[row, step, state] for row, step, state in steps]).mean()
+    torch.testing.assert_close(state_cross_entropy(answers, batch), wanted)
+
+
+def test_states_that_are_not_known_get_no_gradient_and_cost_nothing() -> None:
+    batch = stated([[NO_STATE] * 24, [NO_STATE] * 5 + [1] * 19], [24, 24])
+    answers = torch.randn(2, 6, HEART_STATES, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    state_cross_entropy(answers, batch).backward()  # type: ignore[no-untyped-call]
+    assert answers.grad is not None
+    assert not answers.grad[0].any()
+    assert not answers.grad[1, :1].any()
+    assert answers.grad[1, 2:].any(dim=1).all()
+    assert float(state_cross_entropy(answers, stated([[NO_STATE] * 24] * 2, [24, 24])).detach()) == 0
+
+
+def test_states_are_learned_by_their_weight() -> None:
+    """Without weight the layer that tells them learns nothing; with it, it does, and the LSTM below it otherwise."""
+    table = dataclasses.replace(small_table(), states=np.tile([0, 1, 2, 3, 4], 9999)[: len(small_table().values)])
+    table = dataclasses.replace(table, states=table.states.astype(np.int8))
+    grads = {}
+    for weight in (0.0, 0.5):
+        torch.manual_seed(0)
+        task = HeartTask(changed(TINY, "fit", state_weight=weight), table, range(len(table)))
+        net = task.fresh()
+        task.loss(net, np.random.default_rng(0)).backward()  # type: ignore[no-untyped-call]
+        found = {name: p.grad for name, p in net.named_parameters()}
+        grads[weight] = [found[name] for name in ("states.weight", "lstm.weight_hh_l0")]
+    (none, without), (some, otherwise) = grads[0.0], grads[0.5]
+    assert none is not None
+    assert some is not None
+    assert without is not None
+    assert otherwise is not None
+    assert not none.any()
+    assert some.any()
+    assert not torch.equal(without, otherwise)
 
 
 # --- sampling
@@ -212,7 +294,7 @@ def test_no_mixup_is_no_change() -> None:
 def marked(recordings: list[Recording], frames: list[int]) -> Table:
     """Every frame of a recording holds its index, so that a window tells where it was cut."""
     values = np.concatenate([np.full((n, 8), i, dtype=np.float32) for i, n in enumerate(frames)])
-    return Table(tuple(recordings), values, np.cumsum([0, *frames]))
+    return Table.of(Features(tuple(recordings), values, np.cumsum([0, *frames])))
 
 
 def drawn(config: Config, table: Table, batches: int, indices: Any = None) -> Counter[int]:
@@ -243,7 +325,7 @@ def test_sources_are_drawn_by_their_shares_whatever_their_size() -> None:
 @pytest.mark.parametrize(("power", "share"), [(0.0, 0.5), (0.5, 1 / 4), (1.0, 1 / 10)])
 def test_classes_are_drawn_by_their_count_to_the_power(power: float, share: float) -> None:
     recordings = [made(i, "murmur" if i < 4 else "normal") for i in range(40)]
-    found = drawn(changed(TINY, "sampling", class_power=power), marked(recordings, [30] * 40), 80)
+    found = drawn(changed(TINY, "sampling", class_power=power, class_factors={}), marked(recordings, [30] * 40), 80)
     assert sum(found[i] for i in range(4)) / 4000 == pytest.approx(share, abs=0.03)
 
 
@@ -273,23 +355,44 @@ def test_nothing_to_draw_is_refused_in_a_line(shares: dict[str, float]) -> None:
 
 def test_windows_are_cut_from_one_recording_at_every_place_and_padded_with_zeros() -> None:
     table = small_table()
-    ramp = Table(table.recordings, np.arange(len(table.values) * 8, dtype=np.float32).reshape(-1, 8), table.offsets)
+    places = np.arange(len(table.values))
+    values = np.arange(len(table.values) * 8, dtype=np.float32).reshape(-1, 8)
+    ramp = Table(table.recordings, values, table.offsets, (places % 5).astype(np.int8))
     still = {"filter_sd": 0, "floor_share": 0, "noise_share": 0, "stretch": 1, "band_mask": 0, "time_mask_frames": 0}
     sampler = Sampler(changed(changed(TINY, "augment", **still), "fit", mixup=0.0, batch=300), ramp, range(len(ramp)))
     batch = sampler.batch(np.random.default_rng(0))
     window = TINY.window
     starts = set()
-    for x, n, target in zip(batch.features, batch.frames, batch.targets, strict=True):
+    for x, n, target, states in zip(batch.features, batch.frames, batch.targets, batch.states, strict=True):
         first = int(x[0, 0]) // 8
         source = int(np.searchsorted(ramp.offsets, first, side="right")) - 1
         assert np.array_equal(x[:n], ramp.values[first : first + n])
         assert first + n <= ramp.offsets[source + 1]
         assert not x[n:].any()
+        assert np.array_equal(states[:n], ramp.states[first : first + n])
+        assert (states[n:] == NO_STATE).all()
         assert target[CLASSES.index(ramp.recordings[source].label)] == 1
         starts.add(first - int(ramp.offsets[source]))
     assert len(starts) > 15
     assert batch.frames.max() == window.window_frames
     assert min(batch.frames) >= window.first_frames
+
+
+def test_states_are_stretched_with_the_window() -> None:
+    """Frames hold their number and states which thirty of them they are in, so each tells the other."""
+    values = np.repeat(np.arange(90.0)[:, None], 8, axis=1).astype(np.float32)
+    states = (np.arange(90) // 30).astype(np.int8)
+    table = Table((made(0, "normal"),), values, np.array([0, 90]), states)
+    still = {"filter_sd": 0, "floor_share": 0, "noise_share": 0, "stretch": 1.6, "band_mask": 0, "time_mask_frames": 0}
+    sampler = Sampler(changed(changed(TINY, "augment", **still), "fit", mixup=0.0, batch=200), table, [0])
+    batch = sampler.batch(np.random.default_rng(0))
+    known = np.arange(batch.features.shape[1]) < batch.frames[:, None]
+    told, truth = batch.states[known], batch.features[..., 0][known] / 30
+    away = np.abs(truth - np.round(truth)) > 1 / 30  # next to a border the nearest frame may be either side's
+    assert np.array_equal(told[away], np.floor(truth[away]))
+    steps = np.diff(batch.features[:, :10, 0]).mean(axis=1)
+    assert steps.min() < 0.75
+    assert steps.max() > 1.3
 
 
 def test_every_window_of_the_real_augmentation_is_long_enough_for_the_network() -> None:
@@ -403,6 +506,9 @@ def test_a_fingerprint_is_of_names_and_features_whatever_their_order() -> None:
         (lambda t: heart_fit(changed(TINY, "fit", steps=21), t, range(len(t)), 3), "other settings"),
         (lambda t: heart_fit(changed(TINY, "augment", filter_sd=0.5), t, range(len(t)), 3), "other settings"),
         (lambda t: heart_fit(changed(TINY, "net", hidden=7), t, range(len(t)), 3), "other settings"),
+        (lambda t: heart_fit(changed(TINY, "window", hop_frames=11), t, range(len(t)), 3), "other settings"),
+        (lambda t: heart_fit(changed(TINY, "sampling", class_power=0.4), t, range(len(t)), 3), "other settings"),
+        (lambda t: heart_fit(changed(TINY, "front_end", low_hz=26.0), t, range(len(t)), 3), "other settings"),
         (lambda t: heart_fit(TINY, t, range(len(t)), 4), "other settings"),
         (lambda t: heart_fit(TINY, t, range(1, len(t)), 3), "other recordings"),
         (lambda t: heart_fit(TINY, dataclasses.replace(t, values=t.values + 1), range(len(t)), 3), "other recordings"),
@@ -414,6 +520,34 @@ def test_resume_with_anything_else_is_refused(
     with pytest.raises(SettingError, match=says) as refusal:
         other(small_table()).run(whole_run[1], lambda *_: None, never)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("answer", {"risk": 0.2}),
+        ("machine", {"cost": 2.0}),
+        ("intervals", {"memory_frames": 300}),
+        ("beat_fit", {"steps": 7}),
+        ("beat_net", {"hidden": 7}),
+        ("beat_augment", {"stretch": 1.1}),
+        ("rhythm", {"threshold": 0.5}),
+    ],
+)
+def test_what_this_network_does_not_depend_on_may_change(
+    whole_run: tuple[HeartNet, Path], part: str, values: dict[str, Any]
+) -> None:
+    table = small_table()
+    fit = heart_fit(changed(TINY, part, **values), table, range(len(table)), 3)
+    steps: list[int] = []
+    assert equal(fit.run(whole_run[1], lambda n, _: steps.append(n), never), whole_run[0])
+    assert not steps
+
+
+def test_every_part_of_the_configuration_is_named_right_by_who_depends_on_it() -> None:
+    """All parts but those used after learning alone; a misspelt one would be missed only when a run is resumed."""
+    parts = {field.name for field in dataclasses.fields(Config)} - {"seed"}
+    assert set(HeartTask.settings) | set(BeatTask.settings) == parts - {"answer", "intervals", "machine"}
 
 
 # --- checkpoints
@@ -524,3 +658,14 @@ def test_a_recording_is_the_mean_of_its_windows(whole_run: tuple[HeartNet, Path]
     np.testing.assert_allclose(found[3], window_logits(net, [table.features(3)])[0], atol=1e-5)
     assert not found[2].any()  # too short: no class is likelier than another
     assert np.array_equal(recording_logits(net, window, table, [3, 1])[1].round(4), found[1].round(4))
+
+
+def test_what_a_network_knows_of_a_recording_is_of_its_last_window(whole_run: tuple[HeartNet, Path]) -> None:
+    net, window = whole_run[0], TINY.window
+    table = tiny_data.table([made(i, "normal") for i in range(4)], [30, 95, 5, 60])
+    found = embeddings(net, window, table, [3, 1, 2, 0])
+    assert found.shape == (4, net.spec.hidden)
+    assert not found[2].any()  # too short
+    last = [table.features(3), table.features(1)[-60:], table.features(0)]
+    logits = torch.from_numpy(found[[0, 1, 3]].astype(np.float32)) @ net.last.weight.T + net.last.bias
+    np.testing.assert_allclose(logits.detach().numpy(), window_logits(net, last), atol=1e-5)

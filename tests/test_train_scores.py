@@ -1,16 +1,26 @@
-"""Scores against scikit-learn, intervals against what a bootstrap over groups must do, calibration on known cases."""
+"""Scores against scikit-learn and brute force, intervals against what a bootstrap over groups must do."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics
 
 from models.classes import CLASSES
-from models.decide import DecideSpec, calibrate
-from train.calibrate import fit, temperature, threshold
-from train.config import AnswerSpec
-from train.scores import auroc, calibration_error, classification, resample_weights
+from train.scores import (
+    auroc,
+    calibration_error,
+    classification,
+    ratio,
+    resample_weights,
+    risk_coverage,
+    scored,
+    statistic,
+)
 
 Array = np.ndarray
 CLOSE = 5.1e-5  # four decimals are kept
@@ -134,14 +144,16 @@ def test_auroc_equals_scikit_learn_and_its_interval_contains_it() -> None:
 
 def test_auroc_of_perfect_and_of_reversed_order() -> None:
     positive = np.arange(40) >= 20
-    assert auroc(positive, np.arange(40.0)[None], alone(40)) == {"value": 1, "low": 1, "high": 1}
-    assert auroc(positive, -np.arange(40.0)[None], alone(40)) == {"value": 0, "low": 0, "high": 0}
+    counts = {"n": 40, "positive": 20}
+    assert auroc(positive, np.arange(40.0)[None], alone(40)) == {"value": 1, "low": 1, "high": 1} | counts
+    assert auroc(positive, -np.arange(40.0)[None], alone(40)) == {"value": 0, "low": 0, "high": 0} | counts
 
 
 @pytest.mark.parametrize("positive", [[True, True], [False, False], []])
 def test_auroc_is_undefined_without_both_classes(positive: list[bool]) -> None:
     row = auroc(np.array(positive, dtype=bool), np.zeros((1, len(positive))), alone(len(positive)))
-    assert row == {"value": None, "low": None, "high": None}
+    counts = {"n": len(positive), "positive": sum(positive)}
+    assert row == {"value": None, "low": None, "high": None} | counts
 
 
 def sure(confidence: Array) -> Array:
@@ -165,59 +177,70 @@ def test_calibration_error_with_fewer_recordings_than_bins() -> None:
     assert calibration_error(np.array([0, 1]), sure(np.array([0.8, 0.6]))) == pytest.approx((0.2 + 0.6) / 2)
 
 
-def drawn(n: int, true_temperature: float, seed: int = 0) -> tuple[Array, Array]:
-    """Logits, and truths drawn from their softmax at a temperature."""
+# --- ratios and other statistics
+
+
+def by_hand(groups: list[str], value: Callable[[list[int]], float], resamples: int) -> Array:
+    """A statistic on resamples drawn one group after the other."""
+    names = sorted(set(groups))
+    _, counts = resample_weights(groups)
+    rows = {name: [i for i, group in enumerate(groups) if group == name] for name in names}
+    found = []
+    for drawn in counts[:resamples]:
+        found.append(value([i for name, n in zip(names, drawn, strict=True) for _ in range(n) for i in rows[name]]))
+    return np.array(found)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), n=st.integers(1, 40), groups=st.integers(1, 12))
+def test_a_ratio_is_that_of_sums_over_resampled_groups(seed: int, n: int, groups: int) -> None:
     rng = np.random.default_rng(seed)
-    logits = rng.normal(0, 3, (n, 5))
-    p = calibrate(DecideSpec(temperature=true_temperature), logits)
-    return logits, (rng.random((n, 1)) > p.cumsum(axis=1)[:, :-1]).sum(axis=1)
+    counted, of = rng.random(n), rng.integers(1, 5, n)
+    member = [f"g{k}" for k in rng.integers(0, groups, n)]
+    spread = by_hand(member, lambda rows: float(counted[rows].sum() / of[rows].sum()), 2000)
+    assert ratio(counted, of, member) == scored(float(counted.sum() / of.sum()), spread)
 
 
-@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 2.5])
-def test_temperature_recovers_the_known_one(true_temperature: float) -> None:
-    assert temperature(*drawn(20_000, true_temperature)) == pytest.approx(true_temperature, rel=0.05)
+def test_a_ratio_of_shares_is_the_accuracy_with_its_interval() -> None:
+    truth, predicted = answers(90, 5, 4)
+    groups = [str(i // 3) for i in range(90)]
+    expected = classification(truth, predicted[None], groups)["accuracy"]
+    assert ratio((truth == predicted).astype(float), np.ones(90), groups) == expected
 
 
-def test_temperature_stays_within_its_limits() -> None:
-    logits = np.eye(5)
-    assert temperature(logits, np.arange(5)) == pytest.approx(0.1, rel=0.01)
-    assert temperature(logits * 50, (np.arange(5) + 1) % 5) == pytest.approx(10, rel=0.01)
+@pytest.mark.parametrize(("counted", "of"), [([], []), ([0.0, 0.0], [0.0, 0.0])])
+def test_a_ratio_to_nothing_is_undefined(counted: list[float], of: list[float]) -> None:
+    assert ratio(np.array(counted), np.array(of), alone(len(of))) == {"value": None, "low": None, "high": None}
 
 
-@pytest.mark.parametrize("risk", [0.02, 0.1, 0.3])
+def test_resamples_without_anything_below_are_left_out_of_the_interval() -> None:
+    row = ratio(np.array([1.0, 0.0]), np.array([1.0, 0.0]), ["a", "b"])
+    assert row == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), n=st.integers(1, 30), groups=st.integers(1, 9))
+def test_a_statistic_is_resampled_by_groups(seed: int, n: int, groups: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, member = rng.normal(size=n), [f"g{k}" for k in rng.integers(0, groups, n)]
+    spread = by_hand(member, lambda rows: float(np.median(values[rows])), 500)
+    assert statistic(lambda rows: float(np.median(values[rows])), member) == scored(float(np.median(values)), spread)
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_threshold_reaches_its_risk_on_its_own_data_and_no_lower_one_does(risk: float, seed: int) -> None:
-    logits, truth = drawn(400, 1.0, seed)
-    p = calibrate(DecideSpec(), logits)
-    confidence, wrong = p.max(axis=1), p.argmax(axis=1) != truth
-    chosen = threshold(p, truth, risk)
-    assert 0 <= chosen <= 0.9
-    if chosen < 0.9:
-        assert wrong[confidence >= chosen].mean() <= risk
-    lower = [c for c in confidence if c < chosen]
-    assert all(wrong[confidence >= c].mean() > risk for c in lower)
+def test_risk_and_coverage_by_brute_force(seed: int) -> None:
+    """Among the k surest answers, counted anew for each k; of equally sure ones the first counts first."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(5), 40).round(1 + seed % 3)
+    truth = rng.integers(0, 5, 40)
+    surest = sorted(range(40), key=lambda i: -p[i].max())
+    wanted = [np.mean([p[i].argmax() != truth[i] for i in surest[:k]]) for k in range(1, 41)]
+    found = risk_coverage(truth, p)
+    np.testing.assert_allclose(found, wanted)
+    assert found[-1] == pytest.approx(1 - metrics.accuracy_score(truth, p.argmax(axis=1)))
 
 
-def test_threshold_counts_all_answers_of_equal_confidence() -> None:
-    """Two of four equal ones are right: however they are ordered, answering them errs at 1/2."""
-    p = sure(np.array([0.8, 0.5, 0.5, 0.5, 0.5]))
-    for truth in ([0, 0, 0, 1, 1], [0, 1, 1, 0, 0]):
-        assert threshold(p, np.array(truth), 0.1) == 0.8
-    assert threshold(p, np.array([0, 0, 0, 1, 1]), 0.4) == 0.0
-
-
-def test_threshold_where_all_or_none_may_be_answered() -> None:
-    p = sure(np.array([0.95, 0.8, 0.7]))
-    assert threshold(p, np.zeros(3, dtype=int), 0.1) == 0.0
-    assert threshold(p, np.ones(3, dtype=int), 0.1) == 0.9
-
-
-def test_fit_gives_the_spec_that_deciding_takes() -> None:
-    logits, truth = drawn(3000, 2.0)
-    spec = fit(AnswerSpec(risk=0.2, smoothing=0.5, margin=0.07), logits, truth)
-    assert spec.temperature == pytest.approx(2.0, rel=0.1)
-    p = calibrate(spec, logits)
-    answered = p.max(axis=1) >= spec.threshold
-    assert (p.argmax(axis=1) != truth)[answered].mean() <= 0.2
-    assert 0.3 < answered.mean() < 1
-    assert (spec.smoothing, spec.margin) == (0.5, 0.07)
+def test_errors_on_the_least_sure_answers_cost_least() -> None:
+    p = sure(np.array([0.9, 0.8, 0.7, 0.6]))
+    assert risk_coverage(np.array([0, 0, 0, 1]), p).tolist() == [0, 0, 0, 0.25]
+    assert risk_coverage(np.array([1, 0, 0, 0]), p).tolist() == [1, 0.5, pytest.approx(1 / 3), 0.25]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from models.classes import CLASSES
 from models.errors import SettingError
 from train.datasets import Recording, read
-from train.splits import Split, grouped_folds, hold_out, seed_split, split_hash
+from train.splits import Split, even_folds, grouped_folds, seed_split, split_hash
 
 
 def made(index: int, label: str, group: str, source: str = "folder") -> Recording:
@@ -49,18 +49,6 @@ lopsided = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(recordings=lopsided, share=st.sampled_from([0.1, 0.2, 0.33, 0.5]), seed=st.integers(0, 99))
-def test_hold_out_never_separates_a_group_and_refuses_only_what_is_too_small(
-    recordings: list[Recording], share: float, seed: int
-) -> None:
-    if possible_folds(recordings) < 2:
-        with pytest.raises(SettingError, match="too few recordings"):
-            hold_out(recordings, share, seed)
-    else:
-        assert_a_split(recordings, hold_out(recordings, share, seed))
-
-
-@settings(max_examples=150, deadline=None)
 @given(recordings=lopsided, folds=st.integers(2, 6), seed=st.integers(0, 99))
 def test_folds_never_separate_a_group_and_test_each_recording_once(
     recordings: list[Recording], folds: int, seed: int
@@ -82,7 +70,6 @@ def test_a_seed_repeats_and_another_differs() -> None:
     first, again, other = (grouped_folds(recordings, 5, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a[1], b[1]) for a, b in zip(first, other, strict=True))
-    assert np.array_equal(hold_out(recordings, 0.2, 7)[1], hold_out(recordings, 0.2, 7)[1])
 
 
 def test_folds_share_out_every_class() -> None:
@@ -102,25 +89,32 @@ def test_impossible_numbers_of_folds_are_refused_with_the_possible_ones(folds: i
         grouped_folds(many(), folds, 0)
 
 
-@pytest.mark.parametrize("share", [0.0, -0.1, 0.6, float("nan")])
-def test_shares_out_of_range_are_refused(share: float) -> None:
-    with pytest.raises(SettingError, match=r"at most 0\.5"):
-        hold_out(many(), share, 0)
-
-
-def test_a_single_group_cannot_be_held_out() -> None:
+def test_a_single_group_cannot_be_split() -> None:
     with pytest.raises(SettingError, match="at least 2 groups"):
-        hold_out([made(i, "normal", "pascal_b/101") for i in range(9)], 0.2, 0)
+        grouped_folds([made(i, "normal", "pascal_b/101") for i in range(9)], 2, 0)
 
 
-def test_held_out_share_avoids_the_group_that_holds_most_of_a_class() -> None:
-    big = [made(i, "murmur", "pascal_a/201108", "pascal_a") for i in range(20)]
-    small = [made(100 + i, "murmur", f"pascal_a/{i}", "pascal_a") for i in range(10)]
-    rest = [made(200 + i, "normal", f"pascal_a/n{i}", "pascal_a") for i in range(70)]
-    recordings = [*big, *small, *rest]
-    kept, held = hold_out(recordings, 0.1, 0)
-    assert "pascal_a/201108" in groups_of(recordings, kept)
-    assert {recordings[i].label for i in held} == {"murmur", "normal"}
+@settings(max_examples=100, deadline=None)
+@given(sizes=st.lists(st.integers(1, 9), min_size=5, max_size=30), folds=st.integers(2, 5), seed=st.integers(0, 99))
+def test_even_folds_keep_groups_whole_and_are_about_as_large(sizes: list[int], folds: int, seed: int) -> None:
+    groups = [f"g/{k}" for k, size in enumerate(sizes) for _ in range(size)]
+    random.Random(seed).shuffle(groups)
+    splits = even_folds(groups, folds)
+    assert len(splits) == folds
+    for learned, tested in splits:
+        assert sorted([*learned, *tested]) == list(range(len(groups)))
+        assert not {groups[i] for i in learned} & {groups[i] for i in tested}
+    assert sorted(i for _, tested in splits for i in tested) == list(range(len(groups)))
+    held = [len(tested) for _, tested in splits]
+    assert max(held) - min(held) <= max(sizes)  # the largest group first, each to the smallest fold
+
+
+def test_even_folds_are_of_the_groups_names_and_sizes_alone() -> None:
+    groups = [f"g/{k % 12}" for k in range(60)]
+    backwards = groups[::-1]
+    held = [{groups[i] for i in tested} for _, tested in even_folds(groups, 5)]
+    assert held == [{groups[i] for i in tested} for _, tested in even_folds(groups, 5)]
+    assert held == [{backwards[i] for i in tested} for _, tested in even_folds(backwards, 5)]
 
 
 def test_seed_split_does_not_depend_on_the_order_given() -> None:
@@ -147,20 +141,6 @@ def test_seed_split_of_pascal_tests_on_117_and_is_stable(shared_data: Path) -> N
     assert not {r.name for r in train} & {r.name for r in test}
     # Fixed here: published figures refer to it, so another version of scikit-learn must not change it unseen.
     assert split_hash(r.name for r in test) == "f458c51f865aac64"
-
-
-def test_real_recordings_hold_out_every_class_of_every_source(shared_data: Path) -> None:
-    recordings = [
-        *read("pascal", shared_data / "pascal"),
-        *read("circor", shared_data / "circor"),
-        *read("noise", shared_data / "esc10"),
-    ]
-    split = hold_out(recordings, 0.15, 0)
-    assert_a_split(recordings, split)
-    strata = Counter((r.source, r.label) for r in recordings)
-    held = Counter((recordings[i].source, recordings[i].label) for i in split[1])
-    assert all(0.05 < held[stratum] / total < 0.3 for stratum, total in strata.items())
-    assert len(split[1]) / len(recordings) == pytest.approx(0.15, abs=0.02)
 
 
 def test_real_pascal_folds_keep_patients_and_sessions_whole(shared_data: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 import tiny_data
 
 from models.errors import InputFileError
+from models.frontend import FrontEndSpec
 from train.datasets import CIRCOR_HEARD_S
-from train.timings import DIASTOLE, S1, S2, SYSTOLE, Timed, read
+from train.timings import DIASTOLE, NO_STATE, S1, S2, SYSTOLE, Timed, in_frames, read, states_of, to_frames
 
 #: Two cycles after half a second that nothing is known of.
 TWO_CYCLES = """\
@@ -145,6 +146,30 @@ def test_data_sets_without_annotations_have_none(tmp_path: Path) -> None:
     assert read("pascal", tiny_data.pascal(tmp_path / "pascal")) == []
     assert read("circor", tiny_data.circor(tmp_path / "circor", 2)) == []
     assert read("circor", tmp_path / "nowhere") == []
+
+
+# --- in frames
+
+
+def test_segments_in_frames_are_where_the_frames_middles_are() -> None:
+    """A frame's number stands for its middle: 25 ms, then every 20 ms."""
+    spec = FrontEndSpec()
+    assert to_frames(spec, np.array([0.025, 0.045, 0.525])).tolist() == pytest.approx([0, 1, 25])
+    segments = np.array([[0.025, 0.125, S1], [0.125, 0.535, SYSTOLE]])
+    np.testing.assert_allclose(in_frames(spec, segments), np.array([[0, 5, S1], [5, 25.5, SYSTOLE]]))
+    assert segments[0, 0] == 0.025  # a copy
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_states_of_frames_by_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    edges = np.sort(rng.uniform(-5, 45, 12)).reshape(6, 2)
+    segments = np.column_stack([edges, rng.integers(1, 5, 6)])
+    wanted = [next((s - 1 for a, b, s in segments if a <= k < b), NO_STATE) for k in range(40)]
+    found = states_of(segments, 40)
+    assert found.tolist() == wanted
+    assert found.dtype == np.int8
+    assert len(states_of(segments, 0)) == 0
 
 
 # --- PASCAL

@@ -13,7 +13,7 @@ import soundfile
 
 from models.classes import CLASSES
 from train.datasets import Recording
-from train.table import Table
+from train.table import Features, Table
 
 Array = np.ndarray
 
@@ -44,7 +44,9 @@ batch = 6
 checkpoint_steps = 7
 window_frames = 70
 [answer]
-hold_out = 0.3
+folds = 2
+[intervals]
+bands = [2, 4, 8]
 """
 
 #: Files of PASCAL by set; sessions (days in set A, patients in set B) are many enough for five grouped folds.
@@ -107,11 +109,15 @@ def segments(seed: int, seconds: float) -> str:
     return "".join(f"{begin:.6f}\t{end:.6f}\t{state}\n" for begin, end, state in rows)
 
 
-def circor(folder: Path, patients: int = 12, seconds: float = 1.6, annotated: bool = False) -> Path:
-    """In the project's own layout: every other patient has a murmur, heard at the first site alone."""
-    rows = ["file,person,location,recording_label"]
-    for patient in range(patients):
-        sick = patient % 2
+def circor(folder: Path, patients: int = 12, seconds: float = 1.6, annotated: bool = False, unknown: int = 0) -> Path:
+    """In the project's own layout: every other patient has a murmur, heard at the first site alone; then unknown ones.
+
+    Of every fourth patient the age is not known; what the clinic said is what the murmur says.
+    """
+    rows = ["file,person,location,recording_label,age,outcome"]
+    for patient in range(patients + unknown):
+        sick = patient % 2 if patient < patients else 0
+        facts = f"{'nan' if patient % 4 == 3 else 'Child'},{'Abnormal' if sick else 'Normal'}"
         for place, site in enumerate(SITES):
             seed = 1000 + 10 * patient + place
             put(folder / f"audio/{patient}_{site}.wav", sick if place == 0 else 0, seed, seconds)
@@ -119,7 +125,8 @@ def circor(folder: Path, patients: int = 12, seconds: float = 1.6, annotated: bo
                 (folder / "segmentation").mkdir(exist_ok=True)
                 (folder / f"segmentation/{patient}_{site}.tsv").write_text(segments(seed, seconds))
             label = "absent" if not sick else "murmur" if place == 0 else "murmur_patient_other_location"
-            rows.append(f"audio/{patient}_{site}.wav,{patient},{site},{label}")
+            label = label if patient < patients else "unknown"
+            rows.append(f"audio/{patient}_{site}.wav,{patient},{site},{label},{facts}")
     (folder / "recordings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return folder
 
@@ -147,7 +154,8 @@ def table(recordings: list[Recording], frames: list[int], features: int = 8) -> 
         return np.asarray(rng.normal(0, 0.5, (n, features)) + 2 * np.outer(beat, np.arange(features) % 5 == label))
 
     parts = [part(CLASSES.index(r.label), n) for r, n in zip(recordings, frames, strict=True)]
-    return Table(tuple(recordings), np.concatenate(parts).astype(np.float32), np.cumsum([0, *frames]))
+    values = np.concatenate(parts).astype(np.float32)
+    return Table.of(Features(tuple(recordings), values, np.cumsum([0, *frames])))
 
 
 def _kind(label: str) -> int:

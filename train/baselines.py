@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import soundfile
 from sklearn.ensemble import ExtraTreesClassifier
@@ -32,18 +30,13 @@ def nuisance(recording: Recording) -> Array:
     )
 
 
-def nuisance_answers(features: Array, labels: Array, folds: Sequence[tuple[Array, Array]], seed: int) -> Array:
-    """Class indices (n,) from nuisance features (n, 6), each fold answered by trees grown on the others."""
-    answers = np.zeros(len(labels), dtype=np.int64)
-    for train, test in folds:
-        trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=seed)
-        answers[test] = trees.fit(features[train], labels[train]).predict(features[test])
-    return answers
+def nuisance_answers(learned: Array, labels: Array, asked: Array, seed: int) -> Array:
+    """Class indices (m,) from nuisance features (m, 6), by trees grown on others (n, 6) with their labels (n,)."""
+    trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=seed)
+    return np.asarray(trees.fit(learned, labels).predict(asked))
 
 
-def majority_answers(labels: Array, folds: Sequence[tuple[Array, Array]]) -> Array:
-    """Class indices (n,): for each fold the class most common in the others."""
-    answers = np.zeros(len(labels), dtype=np.int64)
-    for train, test in folds:
-        answers[test] = np.bincount(labels[train]).argmax()
-    return answers
+def nuisance_chances(learned: Array, positive: Array, asked: Array, seed: int) -> Array:
+    """Chance (m,) of being positive, by such trees grown on others with their truth (n,) bool."""
+    trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=seed)
+    return np.asarray(trees.fit(learned, positive).predict_proba(asked)[:, 1])

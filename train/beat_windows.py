@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.frontend import FrontEndSpec
 from train.augment import add_floor, mix, smooth_curve, stretch
 from train.config import Config
 from train.table import Features
-from train.timings import DIASTOLE, ONSETS, SYSTOLE, Timed
+from train.timings import DIASTOLE, NO_STATE, ONSETS, SYSTOLE, Timed, in_frames, states_of
 
 Array = np.ndarray
 #: A cut holds at least so much that is annotated, where the recording has it; of the window made of it a little less.
@@ -85,14 +84,13 @@ class BeatSampler:
         """A stretch of a random recording, where there is something to learn from."""
         index = self._indices[rng.integers(len(self._indices))]
         whole, segments = self._table.features(index), self._table.recordings[index].segments
-        in_frames = segments.copy()
-        in_frames[:, :2] = to_frames(self._config.front_end, segments[:, :2])
+        segments = in_frames(self._config.front_end, segments)
         wanted = min(wanted, len(whole))
-        first = max(0, int(in_frames[0, 0]) - wanted + _LEAST_KNOWN_FRAMES)
-        last = min(len(whole) - wanted, int(in_frames[-1, 1]) - _LEAST_KNOWN_FRAMES)
+        first = max(0, int(segments[0, 0]) - wanted + _LEAST_KNOWN_FRAMES)
+        last = min(len(whole) - wanted, int(segments[-1, 1]) - _LEAST_KNOWN_FRAMES)
         start = int(rng.integers(first, last + 1)) if last > first else int(rng.integers(len(whole) - wanted + 1))
-        in_frames[:, :2] -= start
-        return BeatWindow(whole[start : start + wanted], in_frames)
+        segments[:, :2] -= start
+        return BeatWindow(whole[start : start + wanted], segments)
 
     def _disturbed(self, x: Array, rng: np.random.Generator) -> Array:
         spec = self._config.beat_augment
@@ -117,33 +115,37 @@ class BeatSampler:
         """(frames,) as in `BeatBatch`; a window without annotations holds no heart."""
         if not len(window.segments):
             return np.zeros(frames, dtype=np.int64)
-        begins, ends, states = window.segments.T
-        at = np.arange(frames)
-        k = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
-        known = (at >= begins[k]) & (at < ends[k])
-        return np.where(known, np.where(states[k] <= SYSTOLE, 1, 2), -1)
-
-
-def to_frames(spec: FrontEndSpec, t_s: Array) -> Array:
-    """The frame, with fraction, whose middle lies at a time."""
-    found: Array = (t_s * spec.rate_hz - spec.frame_samples / 2) / spec.hop_samples
-    return found
+        states = states_of(window.segments, frames)
+        return np.where(states == NO_STATE, -1, np.where(states < SYSTOLE, 1, 2))
 
 
 def irregular(window: BeatWindow, rng: np.random.Generator) -> BeatWindow:
     """The same beats, otherwise spaced: CirCor's children hardly ever have a premature beat, and others do.
 
-    Only diastoles change, as in a heart. Either all at random, as in atrial fibrillation, or some are cut short and
-    the next one is lengthened, as by an extrasystole and its pause.
+    Only diastoles change, as in a heart. Either all at random, as in atrial fibrillation, or as in `early_beats`.
     """
+    if rng.random() >= _UNEVEN_SHARE:
+        return early_beats(window, rng)
+    rests = _rests(window)
+    return _with_rests(window, rests, np.exp(rng.normal(0, 0.35, len(rests))))
+
+
+def early_beats(window: BeatWindow, rng: np.random.Generator) -> BeatWindow:
+    """Some diastoles are cut short and the next ones lengthened, as by extrasystoles and their pauses."""
+    rests = _rests(window)
+    factors = np.ones(len(rests))
+    for k in np.flatnonzero(rng.random(len(rests)) < _EARLY_SHARE):
+        factors[k], factors[k + 1 : k + 2] = rng.uniform(0.05, 0.6), rng.uniform(1, 2.2)
+    return _with_rests(window, rests, factors)
+
+
+def _rests(window: BeatWindow) -> Array:
+    """(n, 3) the diastoles that are heard whole."""
     rests = window.segments[window.segments[:, 2] == DIASTOLE]
-    rests = rests[(rests[:, 0] >= 0) & (rests[:, 1] <= len(window.features) - 1)]
-    if rng.random() < _UNEVEN_SHARE:
-        factors = np.exp(rng.normal(0, 0.35, len(rests)))
-    else:
-        factors = np.ones(len(rests))
-        for k in np.flatnonzero(rng.random(len(rests)) < _EARLY_SHARE):
-            factors[k], factors[k + 1 : k + 2] = rng.uniform(0.05, 0.6), rng.uniform(1, 2.2)
+    return np.asarray(rests[(rests[:, 0] >= 0) & (rests[:, 1] <= len(window.features) - 1)])
+
+
+def _with_rests(window: BeatWindow, rests: Array, factors: Array) -> BeatWindow:
     places = _respaced(len(window.features), rests, factors)
     moved = window.segments.copy()
     moved[:, :2] = _moved(places, moved[:, :2])

@@ -31,6 +31,8 @@ class BeatTask:
         noises: features of everyday noise, in which there is no beat.
     """
 
+    settings: tuple[str, ...] = ("front_end", "beat_net", "beat_fit", "beat_augment", "rhythm")
+
     def __init__(self, config: Config, table: Features[Timed], indices: Sequence[int], noises: Sequence[Array]) -> None:
         parts = [*noises, *(table.recordings[i].segments for i in indices)]
         hashes = (blake2b(np.ascontiguousarray(part).tobytes()).hexdigest() for part in parts)

@@ -36,6 +36,8 @@ class Take(NamedTuple):
     person: str
     location: str
     label: str  # MURMUR, ELSEWHERE, ABSENT or UNKNOWN
+    age: str  # age group of the patient, as "Child"; "" where it is not known
+    outcome: str  # what the clinic said in the end, "Normal" or "Abnormal"; "" where it is not known
 
 
 def takes(folder: Path) -> Iterator[Take]:
@@ -90,7 +92,8 @@ def _own(folder: Path) -> Iterator[Take]:
     for row in _rows(folder / "recordings.csv", _OWN_COLUMNS):
         path = folder / row["file"]
         if path.is_file():
-            yield Take(path, row["file"], row["person"], row["location"], row["recording_label"])
+            more = _known(row.get("age")), _known(row.get("outcome"))
+            yield Take(path, row["file"], row["person"], row["location"], row["recording_label"], *more)
         else:
             _LOG.warning("%s is in recordings.csv and not on disk; passed over", row["file"])
 
@@ -105,7 +108,8 @@ def _physionet(table: Path) -> Iterator[Take]:
             continue
         label = recording_label(row["Murmur"], row["Murmur locations"], parts["location"])
         who = person.get(parts["patient"], parts["patient"])
-        yield Take(path, f"training_data/{path.name}", who, parts["location"], label)
+        more = _known(row.get("Age")), _known(row.get("Outcome"))
+        yield Take(path, f"training_data/{path.name}", who, parts["location"], label, *more)
 
 
 def _rows(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -113,6 +117,11 @@ def _rows(table: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if missing := set(columns) - set(reader.fieldnames or ()):
         raise InputFileError(f"{table} lacks the column(s) {', '.join(sorted(missing))}; take CirCor's own table")
     return list(reader)
+
+
+def _known(text: str | None) -> str:
+    """A word of a table; "" where there is none."""
+    return "" if text is None or text.strip().lower() == "nan" else text.strip()
 
 
 def _id(text: str) -> str:

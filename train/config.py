@@ -11,6 +11,7 @@ from typing import Any
 from models.classes import CLASSES
 from models.errors import SettingError
 from models.frontend import FrontEndSpec
+from models.intervals import IntervalSpec
 from models.nets import POOLING, BeatNetSpec, NetSpec
 from models.rhythm import RhythmSpec
 from models.windows import WindowSpec
@@ -26,14 +27,17 @@ class FitSpec(LoopSpec):
     Attributes:
         mixup: Beta parameter of mixup (Zhang et al. 2018); 0 for none.
         label_smoothing: share of the target spread over the classes the source can speak of.
+        state_weight: weight of the loss of what the heart does, where that is annotated; 0 for none.
     """
 
-    mixup: float = 0.3
-    label_smoothing: float = 0.1
+    steps: int = 2000
+    mixup: float = 0.0
+    label_smoothing: float = 0.02
+    state_weight: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self, mixup=(0, 100), label_smoothing=(0, 1))
+        check(self, mixup=(0, 100), label_smoothing=(0, 1), state_weight=(0, 100))
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,13 @@ class SamplingSpec:
     """
 
     shares: dict[str, float] = field(
-        default_factory=lambda: {"pascal_a": 0.22, "pascal_b": 0.30, "circor": 0.38, "noise": 0.10}
+        default_factory=lambda: {"pascal_a": 0.12, "pascal_b": 0.18, "circor": 0.62, "noise": 0.08}
     )
     other: float = 0.3
-    class_power: float = 0.5
-    class_factors: dict[str, float] = field(default_factory=lambda: {"extrasystole": 0.4})
+    class_power: float = 0.0
+    class_factors: dict[str, float] = field(
+        default_factory=lambda: {"normal": 2.0, "extra_heart_sound": 2.0, "extrasystole": 0.4}
+    )
 
     def __post_init__(self) -> None:
         check(self, other=(0, 1e6), class_power=(0, 2))
@@ -100,19 +106,38 @@ class AnswerSpec:
     """How the answer is formed; what is fitted is fitted on held-out recordings of the training side.
 
     Attributes:
-        hold_out: share of the training recordings held out, by group, to fit the calibration.
+        folds: inner folds, by group, whose answers the calibration and the threshold are fitted on.
         risk: error rate aimed at among the answers that are not abstained; sets the threshold.
+        extrasystoles: share of hearts taken to have extrasystoles before an early beat is heard; about that of PASCAL's
+            set B.
         smoothing: weight of the newest window in the running mean.
         margin: lead a new label needs.
     """
 
-    hold_out: float = 0.15
+    folds: int = 3
     risk: float = 0.1
+    extrasystoles: float = 0.1
     smoothing: float = 0.35
     margin: float = 0.05
 
     def __post_init__(self) -> None:
-        check(self, hold_out=(0.01, 0.5), risk=(0, 1), smoothing=(0.001, 1), margin=(0, 1))
+        check(self, folds=(2, 100), risk=(0, 1), extrasystoles=(1e-6, 0.5), smoothing=(0.001, 1), margin=(0, 1))
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """Fitting of the kernel machine that judges the spacing of the sounds.
+
+    Attributes:
+        cost: of a recording on the wrong side, C of the support vector machine.
+        reach: gamma of its Gaussian kernel, times the number of values it is told.
+    """
+
+    cost: float = 1.0
+    reach: float = 0.5
+
+    def __post_init__(self) -> None:
+        check(self, cost=(1e-6, 1e6), reach=(1e-6, 1e6))
 
 
 @dataclass(frozen=True)
@@ -131,6 +156,8 @@ class Config:
     beat_fit: BeatFitSpec = field(default_factory=BeatFitSpec)
     beat_augment: BeatAugmentSpec = field(default_factory=BeatAugmentSpec)
     rhythm: RhythmSpec = field(default_factory=RhythmSpec)
+    intervals: IntervalSpec = field(default_factory=IntervalSpec)
+    machine: MachineSpec = field(default_factory=MachineSpec)
 
     def __post_init__(self) -> None:
         check(self, seed=(0, 2**31))
@@ -142,6 +169,8 @@ class Config:
                 raise ValueError(f"{name}.features must be {wanted}, as the front end gives that many values")
         check(self.beat_net, "beat_net.", keep=(0.5, 0.9999))
         check(self.rhythm, "rhythm.", lookahead_frames=(0, self.beat_fit.window_frames - 1))
+        if max(self.intervals.bands) > self.front_end.bands:
+            raise ValueError(f"intervals.bands must be at most {self.front_end.bands}, as the front end has no more")
         if round(self.window.least_frames / self.augment.stretch) < POOLING:
             raise ValueError(f"window.least_frames, shortened by augment.stretch, must leave {POOLING} frames or more")
         if self.front_end.resampler != "HQ":  # what train.audio reads recordings through

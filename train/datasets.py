@@ -23,6 +23,13 @@ _CIRCOR_SPEAKS_OF = tuple(name != "extrasystole" for name in CLASSES)
 #: Copies of the set go about in which recordings without a murmur are cut at 16 s: "longer" would mean "murmur".
 CIRCOR_HEARD_S = 16.0
 
+_OF_PATIENT = {
+    circor.ABSENT: "normal",
+    circor.MURMUR: "murmur",
+    circor.ELSEWHERE: "murmur",
+    circor.UNKNOWN: "unknown",
+}
+
 #: FOLD-CLIP-TAKE of ESC-10, FOLD-CLIP-TAKE-CLASS of ESC-50. Takes are cut from one clip and may overlap (Piczak 2015).
 _ESC_FILE = re.compile(r"\d-(?P<clip>\d+)-[A-Z](-\d+)?")
 
@@ -48,7 +55,9 @@ class Recording:
         noisy: the data set's own noisy sub-label.
         location: auscultation site, where known (CirCor: AV, PV, TV, MV, Phc).
         patient: the person, for patient-level protocols (CirCor), else "".
-        patient_label: the person's class in the campaign of this recording (CirCor: murmur or normal), else "".
+        patient_label: the person's class in this recording's campaign (CirCor: murmur, normal or unknown), else "".
+        age: the person's age group, where known, else "".
+        outcome: what the clinic said of the person in the end, where known (CirCor: Normal or Abnormal), else "".
         heard_s: only so much of it is used, where the length gives the label away; None for all.
     """
 
@@ -62,6 +71,8 @@ class Recording:
     location: str = ""
     patient: str = ""
     patient_label: str = ""
+    age: str = ""
+    outcome: str = ""
     heard_s: float | None = None
 
 
@@ -105,17 +116,18 @@ def read_pascal(folder: Path) -> list[Recording]:
 
 
 def read_circor(folder: Path, every: bool = False) -> list[Recording]:
-    """CirCor, without the patients whose murmur is unknown.
+    """CirCor.
 
     Args:
         folder: in the project's layout or PhysioNet's.
-        every: also the sites of a murmur patient at which no murmur is listed. They are no clean negatives, so they
-            are not for training; patient-level scores need them. Labelled normal, patient_label murmur.
+        every: also the sites of a murmur patient at which no murmur is listed, and the patients of whom it is unknown
+            whether they have one. They are no clean negatives, so they are not for training; patient-level scores
+            need them. Labelled normal, patient_label murmur or unknown.
 
     Raises:
         InputFileError: as for `read`, or the table lacks a column.
     """
-    wanted = {circor.MURMUR, circor.ABSENT} | ({circor.ELSEWHERE} if every else set())
+    wanted = {circor.MURMUR, circor.ABSENT} | ({circor.ELSEWHERE, circor.UNKNOWN} if every else set())
     return _table("circor", folder, [_of_take(take) for take in circor.takes(folder) if take.label in wanted])
 
 
@@ -166,7 +178,9 @@ def _of_take(take: circor.Take) -> Recording:
         speaks_of=_CIRCOR_SPEAKS_OF,
         location=take.location,
         patient=take.person,
-        patient_label="normal" if take.label == circor.ABSENT else "murmur",
+        patient_label=_OF_PATIENT[take.label],
+        age=take.age,
+        outcome=take.outcome,
         heard_s=CIRCOR_HEARD_S,
     )
 

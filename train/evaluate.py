@@ -1,168 +1,207 @@
-"""Run a protocol: train a network per fold, answer every tested recording, score the answers with intervals."""
+"""Run a protocol: learn a model per case, ask it about every tested recording. `train.results` scores the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
+from safetensors.numpy import load_file, save_file
 
-from models.classes import CLASSES
-from models.decide import DecideSpec, calibrate
-from train import baselines, heart, scores
-from train.calibrate import temperature
+from models.join import JoinSpec, probabilities
+from models.nets import BeatNet, HeartNet
+from train import beats, calibrate, evidence, extrasystole, heart, leakage, nested, patients
 from train.config import Config
-from train.datasets import Recording
-from train.predict import recording_logits
-from train.protocols import Fold, Protocol, folds_of, is_tested
-from train.table import Table
+from train.evidence import Moments
+from train.predict import embeddings, recording_logits
+from train.protocols import ALL_BEATS, NO_BEATS, Case, beat_folds
+from train.table import Features, Table
+from train.timings import Timed
 
 Array = np.ndarray
-_MURMUR = CLASSES.index("murmur")
-_NORMAL = CLASSES.index("normal")
-_EXTRASYSTOLE = CLASSES.index("extrasystole")
+
+
+class Data(NamedTuple):
+    """What protocols learn from and test on."""
+
+    table: Table  # every site of CirCor in it
+    timed: Features[Timed]  # recordings with annotated beats
 
 
 class Answers(NamedTuple):
-    """What the networks said of the tested recordings."""
+    """What one case's model said of the recordings that it was asked about."""
 
-    tested: Array  # (n,) indices into the table
-    logits: Array  # (seeds, n, 5) mean logits, each from a network that did not learn from the recording
-    folds: list[list[Fold]]  # per seed
+    case: Case
+    logits: Array  # (n, 5) calibrated, of whole recordings
+    rolling: list[Array]  # n times (k, 5) calibrated, at each moment of a stream, not smoothed
+    threshold: float  # abstains below this probability
+    favour: Array  # (5,) what is added to log probabilities where rare classes are favoured
+    patients: patients.Told | None  # where patients of CirCor were asked about
+    device: Array  # (n,) from `leakage.device_odds`
 
 
-def answer(
-    protocol: Protocol, config: Config, table: Table, work: Path, jobs: int, tick: Callable[[], None]
-) -> Answers:
-    """Train and ask every fold's network.
+class BeatEvidence(NamedTuple):
+    """What one network that finds S1 and S2 says."""
+
+    early: Array  # (rows of moments,) from `evidence.early_beats`
+    odds: tuple[float, ...]  # from `extrasystole.early_odds`
+
+
+class Workshop(NamedTuple):
+    """Where and how models are learned."""
+
+    folder: Path  # of checkpoints; finished ones found there are not trained again
+    jobs: int  # worker processes
+    tick: Callable[[], None]  # called once per network that finds beats, and once per case
+
+
+def run(config: Config, data: Data, cases: Sequence[Case], shop: Workshop) -> list[Answers]:
+    """Learn and ask every case's model.
 
     Args:
-        protocol: how to split.
         config: the recipe.
-        table: all recordings.
-        work: where each fold's checkpoint lies; finished folds found there are not trained again.
-        jobs: worker processes.
-        tick: called once per fold answered.
+        data: all recordings.
+        cases: from `protocols.cases`.
+        shop: where and how.
     """
-    seeds = [config.seed + k for k in range(protocol.seeds)]
-    folds = [folds_of(protocol, table.recordings, seed) for seed in seeds]
-    tested = np.array([i for i, r in enumerate(table.recordings) if is_tested(protocol, r)])
-    if protocol.name == "seed-split":
-        tested = folds[0][0][1]
-    place = {int(i): k for k, i in enumerate(tested)}
-    tasks = [(s, k, fold) for s, split in enumerate(folds) for k, fold in enumerate(split)]
-    work_on = delayed(_one_fold)
-    results = Parallel(n_jobs=jobs, return_as="generator")(
-        work_on(config, table, fold, seeds[s], work / f"seed{seeds[s]}-fold{k}.safetensors") for s, k, fold in tasks
+    at = evidence.moments(config, data.table)
+    names = sorted({case.beats for case in cases})
+    found = Parallel(n_jobs=shop.jobs, return_as="generator")(
+        delayed(_beats)(config, data, at, name, shop.folder) for name in names
     )
-    logits = np.zeros((len(seeds), len(tested), len(CLASSES)))
-    for (s, _, (_, test)), found in zip(tasks, results, strict=True):
-        logits[s, [place[int(i)] for i in test]] = found
-        tick()
-    return Answers(tested, logits, folds)
+    heard = {}
+    for name, told in zip(names, found, strict=True):
+        heard[name] = told
+        shop.tick()
+    results = Parallel(n_jobs=shop.jobs, return_as="generator")(
+        delayed(_ask)(config, data.table, at, heard[case.beats], case, shop.folder / case.name) for case in cases
+    )
+    answers = []
+    for told in results:
+        answers.append(told)
+        shop.tick()
+    return answers
 
 
-def _one_fold(config: Config, table: Table, fold: Fold, seed: int, path: Path) -> Array:
-    learned, test = fold
-    net = heart.fit(config, table, list(learned), seed).run(path, lambda *_: None, lambda: False)
-    return recording_logits(net, config.window, table, list(test))
+def cross(config: Config, data: Data, cases: Sequence[Case], shop: Workshop) -> list[Array]:
+    """Per case the logits (n, 5) of a network alone, not calibrated: all that murmur against normal needs."""
+    results = Parallel(n_jobs=shop.jobs, return_as="generator")(
+        delayed(_cross)(config, data.table, case, shop.folder / case.name) for case in cases
+    )
+    found = []
+    for logits in results:
+        found.append(logits)
+        shop.tick()
+    return found
 
 
-def score(protocol: Protocol, table: Table, answers: Answers) -> dict[str, Any]:
-    """All figures of a protocol, ready for JSON; see docs/evaluation.md for what each means."""
-    recordings = [table.recordings[i] for i in answers.tested]
-    truth = table.labels[answers.tested]
-    probabilities = calibrate(DecideSpec(), answers.logits)
-    groups = [r.group for r in recordings]
-    result: dict[str, Any] = {"protocol": protocol.name, "says": protocol.says, "leaky": protocol.leaky}
-    if protocol.per_patient:
-        return result | _patients(recordings, probabilities, _patient_folds(recordings, answers))
-    result |= scores.classification(truth, probabilities.argmax(axis=2), groups)
-    result["auroc"] = _areas(recordings, truth, probabilities)
-    result["calibration_error"] = _cross_fitted_error(protocol, answers, truth)
-    result["parts"] = {
-        source: scores.classification(truth[own], probabilities.argmax(axis=2)[:, own], _take(groups, own))
-        for source in sorted({r.source for r in recordings})
-        if (own := np.array([r.source == source for r in recordings])).any()
-    }
-    result["baselines"] = _baselines(table, answers, truth, groups)
-    return result
+def changed(config: Config, data: Data, cases: Sequence[Case], shop: Workshop) -> list[dict[str, Array]]:
+    """Per case the likeliest classes (n,) of the recordings as they are, and where their length or level is changed.
+
+    Each recording is cut to the length, or given the level, of another one drawn at random. Early beats don't count.
+    """
+    at = evidence.moments(config, data.table)
+    results = Parallel(n_jobs=shop.jobs)(
+        delayed(_changed)(config, data.table, at, case, shop.folder / case.name) for case in cases
+    )
+    return list(results)
 
 
-def _patients(recordings: Sequence[Recording], probabilities: Array, folds: list[Fold]) -> dict[str, Any]:
-    """One answer a patient: probabilities averaged over all of the patient's recordings."""
-    patients = sorted({r.patient for r in recordings})
-    rows = [[i for i, r in enumerate(recordings) if r.patient == p] for p in patients]
-    pooled = np.stack([probabilities[:, own].mean(axis=1) for own in rows], axis=1)
-    murmur = np.array([any(recordings[i].patient_label == "murmur" for i in own) for own in rows])
-    truth = np.where(murmur, _MURMUR, _NORMAL)
-    result = scores.classification(truth, pooled.argmax(axis=2), patients)
-    result["auroc"] = {"murmur present vs absent": scores.auroc(murmur, pooled[..., _MURMUR], patients)}
-    features = np.array([baselines.nuisance(r) for r in recordings])
-    pooled_features = np.array([features[own].mean(axis=0) for own in rows])
-    result["baselines"] = {
-        "majority": scores.classification(truth, baselines.majority_answers(truth, folds)[None], patients),
-        "nuisance only": scores.classification(
-            truth, baselines.nuisance_answers(pooled_features, truth, folds, 0)[None], patients
-        ),
-    }
-    return result
+def _changed(config: Config, table: Table, at: Moments, case: Case, folder: Path) -> dict[str, Array]:
+    sources = _without_beats(table, at)
+    learned = nested.learn(config, sources, case.learned, case.also, case.seed, folder)
+    told = {}
+    for name, other in leakage.changes(table, case.tested, case.seed).items():
+        there = _without_beats(other, evidence.moments(config, other))
+        told[name] = nested.answer(config, learned, there, np.arange(len(other)))[0].argmax(axis=1)
+    return told
 
 
-def _patient_folds(recordings: Sequence[Recording], answers: Answers) -> list[Fold]:
-    """The folds as indices into the sorted patients."""
-    patients = sorted({r.patient for r in recordings})
-    patient_of = {int(i): patients.index(r.patient) for i, r in zip(answers.tested, recordings, strict=True)}
-    tested = [np.unique([patient_of[int(i)] for i in test]) for _, test in answers.folds[0]]
-    return [(np.setdiff1d(np.arange(len(patients)), test), test) for test in tested]
+def _without_beats(table: Table, at: Moments) -> nested.Sources:
+    return nested.Sources(table, at, np.zeros(len(at.ends), dtype=np.int64), JoinSpec().early)
 
 
-def _areas(recordings: Sequence[Recording], truth: Array, probabilities: Array) -> dict[str, scores.Score]:
-    """AUROC of a class against normal within set B, the set with patient numbers."""
-    areas = {}
-    for name, k in (("murmur", _MURMUR), ("extrasystole", _EXTRASYSTOLE)):
-        own = np.array([r.source == "pascal_b" for r in recordings]) & np.isin(truth, (_NORMAL, k))
-        values = np.log(probabilities[:, own, k] + 1e-12) - np.log(probabilities[:, own, _NORMAL] + 1e-12)
-        areas[f"{name} vs normal, set B"] = scores.auroc(
-            truth[own] == k, values, [r.group for r, kept in zip(recordings, own, strict=True) if kept]
-        )
-    return areas
+def _cross(config: Config, table: Table, case: Case, folder: Path) -> Array:
+    fit = heart.fit(config, table, list(case.learned), case.seed)
+    net = fit.run(folder / "model.safetensors", lambda *_: None, lambda: False)
+    return recording_logits(net, config.window, table, list(case.tested))
 
 
-def _cross_fitted_error(protocol: Protocol, answers: Answers, truth: Array) -> float | None:
-    """Calibration error with each fold's temperature fitted on the other folds' answers; None for a single fold."""
-    if protocol.name == "seed-split":
-        return None
-    place = {int(i): k for k, i in enumerate(answers.tested)}
-    errors = []
-    for logits, folds in zip(answers.logits, answers.folds, strict=True):
-        calibrated = np.zeros_like(logits)
-        for _, test in folds:
-            own = np.isin(np.arange(len(truth)), [place[int(i)] for i in test])
-            t = temperature(logits[~own], truth[~own])
-            calibrated[own] = calibrate(DecideSpec(temperature=t), logits[own])
-        errors.append(scores.calibration_error(truth, calibrated))
-    return round(float(np.mean(errors)), 4)
+def _ask(config: Config, table: Table, at: Moments, told: BeatEvidence, case: Case, folder: Path) -> Answers:
+    sources = nested.Sources(table, at, told.early, told.odds)
+    learned = nested.learn(config, sources, case.learned, case.also, case.seed, folder)
+    logits, rolling = nested.answer(config, learned, sources, case.tested)
+    # Every class can be told of these alone: CirCor has no extrasystoles, noise has no hearts.
+    wanted = [i for i in case.learned if table.recordings[i].source not in {"circor", "noise"}]
+    own = np.isin(learned.asked, wanted)
+    favour = calibrate.favour(probabilities(learned.answers[own]), table.labels[learned.asked[own]])
+    return Answers(
+        case,
+        logits,
+        rolling,
+        learned.threshold,
+        favour,
+        patients.fit_and_tell(config, table, learned.asked, learned.answers, case.tested, logits),
+        _device(config, learned.net, table, case),
+    )
 
 
-def _baselines(table: Table, answers: Answers, truth: Array, groups: Sequence[str]) -> dict[str, Any]:
-    """The same folds, answered by the majority and by how the file was recorded."""
-    features = np.array([baselines.nuisance(r) for r in table.recordings if _is_pascal(r)])
-    place = np.cumsum([_is_pascal(r) for r in table.recordings]) - 1
-    labels = table.labels[[_is_pascal(r) for r in table.recordings]]
-    rows: dict[str, list[Array]] = {"majority": [], "nuisance only": []}
-    for seed, split in enumerate(answers.folds):
-        inner = [(place[[i for i in a if _is_pascal(table.recordings[i])]], place[b]) for a, b in split]
-        rows["majority"].append(baselines.majority_answers(labels, inner)[place[answers.tested]])
-        rows["nuisance only"].append(baselines.nuisance_answers(features, labels, inner, seed)[place[answers.tested]])
-    return {name: scores.classification(truth, np.array(found), groups) for name, found in rows.items()}
+def _device(config: Config, net: HeartNet, table: Table, case: Case) -> Array:
+    """(n,) log odds that the tested recordings are of set A, from what the network knows of them."""
+    learned = leakage.comparable(table.recordings, case.learned)
+    known, asked = (embeddings(net, config.window, table, list(some)) for some in (learned, case.tested))
+    return leakage.device_odds([table.recordings[i] for i in learned], known, asked)
 
 
-def _is_pascal(recording: Recording) -> bool:
-    return recording.source.startswith("pascal")
+def _beats(config: Config, data: Data, at: Moments, name: str, work: Path) -> BeatEvidence:
+    """By the network of one fold, of all, or of none; of none too where no beats are annotated."""
+    persons, noises = _heard(data, name)
+    if not persons:
+        return BeatEvidence(evidence.early_beats(config, None, data.table, at), JoinSpec().early)
+    net = _beat_net(config, data, persons, noises, work / f"beats-{name}.safetensors")
+    kept = work / f"early-{name}-{_print_of(data.table, at, net)}.safetensors"
+    if kept.exists():
+        held = load_file(kept)
+        return BeatEvidence(held["early"], extrasystole.early_odds(config, held["premature"].tolist()))
+    early = evidence.early_beats(config, net, data.table, at)
+    premature = extrasystole.weigh_premature(config, net, data.timed, persons, config.seed)
+    save_file({"early": early, "premature": np.array(premature)}, kept)
+    return BeatEvidence(early, extrasystole.early_odds(config, premature))
 
 
-def _take(items: Sequence[str], kept: Array) -> list[str]:
-    return [item for item, keep in zip(items, kept, strict=True) if keep]
+def _heard(data: Data, name: str) -> tuple[list[int], list[int]]:
+    """The annotated recordings, and the noises in the table, that a network learns from; none for none."""
+    recordings, timed = data.table.recordings, data.timed.recordings
+    if name == NO_BEATS:
+        return [], []
+    persons = [i for i, t in enumerate(timed) if t.source == "circor"]
+    noises = [i for i, r in enumerate(recordings) if r.source == "noise"]
+    if name == ALL_BEATS:
+        return persons, noises
+    held, fold = beat_folds(timed, recordings), int(name.removeprefix("fold"))
+    return (
+        [i for i in persons if held[timed[i].group] != fold],
+        [i for i in noises if held.get(recordings[i].group) != fold],
+    )
+
+
+def _beat_net(config: Config, data: Data, persons: Sequence[int], noises: Sequence[int], path: Path) -> BeatNet:
+    """A network that finds S1 and S2, as the protocol `timing` learns it too."""
+    fit = beats.fit(config, data.timed, persons, [data.table.features(i) for i in noises], config.seed)
+    return fit.run(path, lambda *_: None, lambda: False)
+
+
+def _print_of(table: Table, at: Moments, net: BeatNet) -> str:
+    """A hash of all that early beats depend on, the order of the recordings included."""
+    digest = blake2b(digest_size=8)
+    for part in (table.values, table.offsets, at.ends, *(p.detach().numpy() for p in net.parameters())):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def works(cases: Sequence[Case]) -> int:
+    """How often `run` and `cross` tick at most."""
+    return len(cases) + len({case.beats for case in cases})

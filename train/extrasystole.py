@@ -1,8 +1,9 @@
-"""How far timing alone tells extrasystole from normal: set B of PASCAL, by patient.
+"""What the rhythm says of extrasystoles: the spacing of all prominent sounds, and beats that are early by their S1.
 
-Two descriptions of the newest 10 s, both from what was heard alone: the regularity of the S1 and S2 found, and the
-intervals between all prominent sounds, whichever they are. PASCAL calls a clip `extrastole` for "a heart sound that is
-out of rhythm", and few of its short clips hold a beat that is early by their S1 and S2.
+PASCAL calls a clip `extrastole` for "a heart sound that is out of rhythm". Few of its short clips hold a beat that is
+early by its S1 and S2, so counting such beats tells nothing there, and the spacing of the sounds has to (`Machine`). In
+a stream an early beat is the best evidence that there is; what it weighs is measured on CirCor's real heart sounds,
+which hardly hold any, against the same with their diastoles cut short and lengthened as by extrasystoles.
 """
 
 from __future__ import annotations
@@ -10,67 +11,126 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import find_peaks
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from models import regularity
-from models.frontend import FrontEndSpec
-from models.rhythm import Beat
-from train import scores
+from models import intervals, regularity
+from models.extrasystole import Machine
+from models.join import COUNTS
+from models.nets import BeatNet
+from models.rhythm import Rhythm
+from models.windows import WindowSpec, next_due
+from train.beat_windows import BeatWindow, early_beats
+from train.beats import TorchNet
+from train.config import Config
+from train.datasets import Recording
+from train.filterbank import front_end
+from train.table import Features
+from train.timings import Timed, in_frames
 
 Array = np.ndarray
-
-_SEEDS = 3
-#: Envelopes are means over so many of the lowest bands: in the default front end up to some 110 Hz, 180 Hz, and all.
-_BANDS = (8, 14, 32)
-_PROMINENCE = 1.2  # in standard deviations of the envelope
-_APART_S = 0.08
+_LEAST = 2  # recordings of either kind
+_WEIGHED = 400  # recordings that the weight of early beats is measured on
 
 
-def beat_features(beats: Sequence[Beat], heard_s: float) -> Array:
-    """(4,): variation of the cycle, shortest cycle over the median (1 where unknown), premature beats, confidence."""
-    found = regularity.assess(beats, heard_s)
-    return np.array([found.variation or 0.0, found.shortest or 1.0, len(found.premature), found.confidence])
+def describe(config: Config, features: Array, ends: Sequence[int]) -> Array:
+    """(ends, size) what `intervals.describe` says of a recording (frames, features) when so many frames were heard."""
+    spec = config.front_end
+    logs = front_end(spec).log_energies(features.astype(np.float64))
+    rows = [intervals.describe(config.intervals, spec.hop_s, logs[:end]) for end in ends]
+    return np.array(rows).reshape(len(ends), config.intervals.size)
 
 
-def sound_features(spec: FrontEndSpec, features: Array) -> Array:
-    """(18,) statistics of the intervals between prominent sounds in the newest 10 s.
-
-    Per envelope: the shortest, the 10 % quantile and the longest over the median, variation, the shortest and the
-    median in seconds; zeros for fewer than three intervals.
+def premature(config: Config, net: BeatNet, features: Array, ends: Sequence[int]) -> Array:
+    """(ends,) early beats of the last seconds of a recording (frames, features), as a stream counts them.
 
     Args:
-        spec: the front end.
-        features: (frames, bands) log energies heard so far.
+        config: the recipe.
+        net: finds S1 and S2.
+        features: of the whole recording.
+        ends: ascending frame counts; after the last the recording is over.
     """
-    heard = features[-round(regularity.MEMORY_S / spec.hop_s) :]
-    return np.concatenate([_intervals(heard[:, :bands].mean(axis=1), spec.hop_s) for bands in _BANDS])
+    rhythm = Rhythm(config.rhythm, config.front_end, TorchNet(net))
+    state, told, counts, begin = rhythm.init_state(), [], [], 0
+    for end in ends:
+        found, state = rhythm.step(features[begin:end], state)
+        over = end == ends[-1] and _known_to_be_over(config.window, end)
+        told += found + (rhythm.flush(state) if over else [])
+        counts.append(len(regularity.assess(told, rhythm.known_s(state, over)).premature))
+        begin = end
+    return np.array(counts, dtype=np.int64)
 
 
-def _intervals(envelope: Array, hop_s: float) -> Array:
-    scaled = (envelope - envelope.mean()) / max(float(envelope.std()), 1e-9)
-    peaks, _ = find_peaks(scaled, prominence=_PROMINENCE, distance=round(_APART_S / hop_s))
-    gaps = np.diff(peaks) * hop_s
-    if len(gaps) < 3:
-        return np.zeros(6)
-    median = float(np.median(gaps))
-    relative = np.array([gaps.min(), np.quantile(gaps, 0.1), gaps.max()]) / median
-    return np.concatenate([relative, [gaps.std() / gaps.mean(), gaps.min(), median]])
+def _known_to_be_over(spec: WindowSpec, frames: int) -> bool:
+    """Whether a stream that ends after so many frames decides last when it is over: unless that fell due anyway."""
+    return frames < spec.window_frames or next_due(spec, frames - 1) != frames
 
 
-def auroc(features: Array, positive: Array, groups: Sequence[str]) -> scores.Score:
-    """Area under the ROC curve of a forest; each answer is of one that saw nothing of the recording's group.
+def tells(recordings: Sequence[Recording], indices: Array) -> Array:
+    """Those of the indices from which a machine can learn: normal and extrasystole, of sources that have both."""
+    labels = ("normal", "extrasystole")
+    own = np.array([i for i in indices if recordings[i].label in labels], dtype=np.int64)
+    sources = {recordings[i].source for i in own if recordings[i].label == "extrasystole"}
+    return np.array([i for i in own if recordings[i].source in sources], dtype=np.int64)
+
+
+def fit(config: Config, told: Array, positive: Array) -> Machine | None:
+    """A kernel machine that tells extrasystole from normal, each kind with the same weight.
 
     Args:
-        features: (n, any) of every recording.
+        config: the recipe.
+        told: (n, size) of whole recordings, from `describe`.
         positive: (n,) bool, extrasystole.
-        groups: (n,) patients.
+
+    Returns:
+        The machine; None where there are fewer than two recordings of either kind.
     """
-    runs = []
-    for seed in range(_SEEDS):
-        forest = ExtraTreesClassifier(300, min_samples_leaf=5, class_weight="balanced", random_state=seed)
-        folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
-        answers = cross_val_predict(forest, features, positive, groups=groups, cv=folds, method="predict_proba")
-        runs.append(answers[:, 1])
-    return scores.auroc(positive, np.array(runs), groups)
+    if min(positive.sum(), (~positive).sum()) < _LEAST:
+        return None
+    gamma = config.machine.reach / config.intervals.size
+    kernel = SVC(C=config.machine.cost, gamma=gamma, class_weight="balanced")
+    scaler = StandardScaler()
+    make_pipeline(scaler, kernel).fit(told, positive)
+    return Machine(
+        spec=config.intervals,
+        centre=scaler.mean_,
+        scale=scaler.scale_,
+        vectors=kernel.support_vectors_,
+        weights=kernel.dual_coef_[0],
+        offset=float(kernel.intercept_[0]),
+        gamma=gamma,
+    )
+
+
+def weigh_premature(
+    config: Config, net: BeatNet, timed: Features[Timed], indices: Sequence[int], seed: int
+) -> tuple[float, ...]:
+    """Logarithm of how much likelier each count of early beats is with extrasystoles than without, (COUNTS,).
+
+    `early_odds` makes of it what a count tells.
+
+    Args:
+        config: the recipe.
+        net: finds S1 and S2.
+        timed: recordings with annotated beats.
+        indices: those to measure it on; some 400 of them are drawn.
+        seed: of all chance.
+    """
+    rng = np.random.default_rng(seed)
+    some = rng.permutation(np.asarray(indices))[:_WEIGHED]
+    counts = np.ones((2, COUNTS))  # one more than counted: nothing is impossible
+    for i in some:
+        features = timed.features(i)
+        window = BeatWindow(features, in_frames(config.front_end, timed.recordings[i].segments))
+        for kind, heard in enumerate((features, early_beats(window, rng).features)):
+            count = premature(config, net, heard, [len(heard)])[0]
+            counts[kind, min(count, COUNTS - 1)] += 1
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return tuple(np.log(shares[1] / shares[0]).round(4).tolist())
+
+
+def early_odds(config: Config, ratios: Sequence[float]) -> tuple[float, ...]:
+    """`JoinSpec.early` of the logarithmic likelihood ratios (COUNTS,) of `weigh_premature`."""
+    prior = config.answer.extrasystoles
+    return tuple(float(np.log(prior / (1 - prior)) + ratio) for ratio in ratios[1:])

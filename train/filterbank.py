@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from python_speech_features import base
 
@@ -29,6 +31,7 @@ def build(spec: FrontEndSpec) -> Matrices:
     return Matrices(bank, base.lifter(cosines, spec.lifter).T.copy())
 
 
+@cache
 def front_end(spec: FrontEndSpec) -> FrontEnd:
     """A front end ready to use.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -14,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.errors import InputFileError, LaennecError, SettingError
 from train import checkpoint as ckpt
-from train.config import Config, from_dict, to_dict
+from train.config import Config, to_dict
 from train.loop_config import LoopSpec
 
 Report = Callable[[int, float], None]
@@ -33,6 +34,10 @@ class Task(Protocol[Net]):
     """
 
     learned: str
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the configuration's parts that the network depends on; a checkpoint of others is not continued."""
 
     def fresh(self) -> Net:
         """A network with random weights."""
@@ -150,7 +155,7 @@ class Fit(Generic[Net]):
     def _restore(self, path: Path) -> None:
         held = ckpt.load(path)
         try:
-            check_same(path, held.notes, self.config, self.seed, self._task.learned)
+            check_same(path, held.notes, self.config, self._task.settings, self.seed, self._task.learned)
             self._put_back(held)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputFileError(f"{path}: is not a checkpoint of this version; train anew in a new folder") from error
@@ -166,13 +171,16 @@ class Fit(Generic[Net]):
         self.history = held.notes["history"]
 
 
-def check_same(path: Path, notes: dict[str, Any], config: Config, seed: int, learned: str) -> None:
+def check_same(
+    path: Path, notes: dict[str, Any], config: Config, settings: tuple[str, ...], seed: int, learned: str
+) -> None:
     """Refuse to continue a run under other settings, or to take its network for one that learned from less.
 
     Raises:
-        SettingError: the configuration, the seed or the hash of the recordings differs from the checkpoint's.
+        SettingError: one of those settings, the seed or the hash of the recordings differs from the checkpoint's.
     """
-    if from_dict(notes["config"]) != config or notes["seed"] != seed:
+    now = json.loads(json.dumps(to_dict(config)))
+    if any(notes["config"][name] != now[name] for name in settings) or notes["seed"] != seed:
         raise SettingError(f"{path} was trained with other settings; use the same --config, or a new folder")
     if notes["learned"] != learned:
         raise SettingError(f"{path} learned from other recordings; give the same --data, or a new folder")

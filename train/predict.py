@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from train.table import Table
 
 Array = np.ndarray
 _BATCH = 256
+Item = TypeVar("Item")
 
 
 def recording_logits(net: HeartNet, spec: WindowSpec, table: Table, indices: Sequence[int]) -> Array:
@@ -40,6 +42,17 @@ def window_logits(net: HeartNet, windows: Sequence[Array]) -> Array:
     return np.asarray(logits.numpy().astype(np.float64))
 
 
+def embeddings(net: HeartNet, spec: WindowSpec, table: Table, indices: Sequence[int]) -> Array:
+    """(n, hidden) what the network knows of each recording's last window before it answers; zeros where too short."""
+    found = np.zeros((len(indices), net.spec.hidden))
+    rows = np.array([row for row, i in enumerate(indices) if table.frames(i) >= spec.least_frames], dtype=np.int64)
+    for chunk in _chunks(rows.tolist(), _BATCH):
+        padded, frames = pad([table.features(indices[row])[-spec.window_frames :] for row in chunk])
+        with torch.no_grad():
+            found[chunk] = net.pooled(*net.hear(torch.from_numpy(padded), torch.from_numpy(frames))).numpy()
+    return found
+
+
 def recording_loss(net: HeartNet, spec: WindowSpec, table: Table, indices: Sequence[int]) -> float:
     """Mean cross-entropy of the open five-way answer, a recording a vote; for learning curves."""
     logits = recording_logits(net, spec, table, indices)
@@ -47,6 +60,6 @@ def recording_loss(net: HeartNet, spec: WindowSpec, table: Table, indices: Seque
     return float(-logs[np.arange(len(logits)), table.labels[list(indices)]].mean())
 
 
-def _chunks(items: Sequence[tuple[int, int]], size: int) -> Iterator[Sequence[tuple[int, int]]]:
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,8 +1,8 @@
-"""What a person reads of a run or a protocol: plots, a Markdown report, lines in the terminal."""
+"""What a person reads of scores and of a training run: Markdown, plots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,17 @@ import matplotlib as mpl
 mpl.use("Agg")  # files only; no window system is needed
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.classes import CLASSES
-
-_SHORT = ("normal", "murmur", "extra sound", "extrasystole", "artifact")
+#: The classes where room is scarce, in their order.
+SHORT = ("normal", "murmur", "extra sound", "extrasystole", "artifact")
 
 
 def write(run: Path, metrics: dict[str, Any], history: Sequence[dict[str, float]], splits: dict[str, Any]) -> None:
     """Write learning.png, confusion.png and report.md into a run's folder."""
     learning_curve(history).savefig(run / "learning.png", dpi=150)
-    confusion_matrix(metrics["confusion"], f"{metrics['n']} held-out recordings").savefig(
-        run / "confusion.png", dpi=150
-    )
+    confusion_matrix(metrics["confusion"], f"{metrics['n']} recordings").savefig(run / "confusion.png", dpi=150)
     (run / "report.md").write_text(_report(metrics, splits), encoding="utf-8")
 
 
@@ -47,19 +45,36 @@ def learning_curve(history: Sequence[dict[str, float]]) -> Figure:
 
 
 def confusion_matrix(confusion: Sequence[Sequence[float]], title: str) -> Figure:
-    """Counts, shaded by the share of each true class."""
-    counts = np.asarray(confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    """Counts over the five classes, shaded by the share of each true class."""
     figure = Figure(figsize=(6.2, 5.2), layout="constrained")
     axes = figure.add_subplot()
+    confusion_panel(axes, confusion, SHORT)
+    axes.set_title(title)
+    return figure
+
+
+def confusion_panel(axes: Axes, confusion: Sequence[Sequence[float]], names: Sequence[str]) -> None:
+    """Shares of each true class and, below, counts; shaded by the share.
+
+    Args:
+        axes: where to draw.
+        confusion: (k, k), rows: truth; a count is a mean over seeds, so it need not be whole.
+        names: k.
+    """
+    counts = np.asarray(confusion)
+    of_truth = counts.sum(axis=1)
+    shares = counts / np.maximum(of_truth, 1)[:, None]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
-        colour = "white" if shares[row, column] > 0.55 else "black"
-        axes.text(column, row, f"{counts[row, column]:.4g}", ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(CLASSES)), _SHORT, rotation=30, ha="right")
-    axes.set_yticks(range(len(CLASSES)), _SHORT)
-    axes.set(xlabel="answered", ylabel="labelled", title=title)
-    return figure
+        share, count = float(shares[row, column]), float(counts[row, column])
+        colour = "#9aa5ad" if not count else "white" if share > 0.55 else "black"
+        said = f"{100 * share:.0f} %\n{_count(count)}" if count else "0"
+        axes.text(column, row, said, ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
+    axes.set_yticks(
+        range(len(names)), [f"{name} ({_count(n)})" for name, n in zip(names, of_truth.tolist(), strict=True)]
+    )
+    axes.set(xlabel="answered", ylabel="labelled")
 
 
 def interval(score: dict[str, float | None]) -> str:
@@ -71,45 +86,36 @@ def interval(score: dict[str, float | None]) -> str:
     return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
 
 
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def confusion_grid(confusion: Sequence[Sequence[float]], names: Sequence[str]) -> str:
+    """Markdown table of counts, of what occurs; arguments as `confusion_panel` takes them."""
+    rows = [[name, *(_count(x) for x in row)] for name, row in zip(names, confusion, strict=True) if sum(row)]
+    return grid(["labelled \\ answered", *names], rows)
+
+
 def table(result: dict[str, Any]) -> str:
-    """Markdown table of a `scores.classification` result."""
-    lines = [
-        f"| accuracy | balanced accuracy | macro-F1 | n |\n|---|---|---|---|\n| {interval(result['accuracy'])} | "
-        f"{interval(result['balanced_accuracy'])} | {interval(result['macro_f1'])} | {result['n']} |",
-        "",
-        "| class | precision | recall | n |",
-        "|---|---|---|---|",
+    """Markdown tables of a `scores.classification` result."""
+    overall = [interval(result[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1")]
+    classes = [
+        [name, interval(row["precision"]), interval(row["recall"]), str(row["n"])]
+        for name, row in result["per_class"].items()
+        if row["n"]
     ]
-    for name, row in result["per_class"].items():
-        if row["n"]:
-            lines.append(f"| {name} | {interval(row['precision'])} | {interval(row['recall'])} | {row['n']} |")
-    return "\n".join(lines)
+    return "\n\n".join(
+        [
+            grid(["accuracy", "balanced accuracy", "macro-F1", "n"], [[*overall, str(result["n"])]]),
+            grid(["class", "precision", "recall", "n"], classes),
+        ]
+    )
 
 
-def protocol_text(result: dict[str, Any]) -> str:
-    """A protocol's result for the terminal and the docs, in Markdown."""
-    parts = [f"## {result['protocol']}" + (f" ({result['leaky']})" if result["leaky"] else ""), result["says"] + "."]
-    parts.append(table(result))
-    areas = [f"- AUROC, {name}: {interval(score)}" for name, score in result.get("auroc", {}).items()]
-    if result.get("calibration_error") is not None:
-        areas.append(f"- calibration error (equal mass, cross-fitted temperature): {result['calibration_error']:.3f}")
-    parts += ["\n".join(areas)] if areas else []
-    parts.append(_confusion_text(result["confusion"]))
-    parts += [f"### {source} alone\n\n{table(part)}" for source, part in result.get("parts", {}).items()]
-    rows = [
-        f"| {name} | {interval(b['accuracy'])} | {interval(b['balanced_accuracy'])} | {interval(b['macro_f1'])} |"
-        for name, b in result["baselines"].items()
-    ]
-    head = "### Baselines, same folds\n\n| | accuracy | balanced accuracy | macro-F1 |\n|---|---|---|---|\n"
-    return "\n\n".join([*parts, head + "\n".join(rows)]) + "\n"
-
-
-def _confusion_text(confusion: Sequence[Sequence[float]]) -> str:
-    head = "| labelled \\ answered | " + " | ".join(_SHORT) + " |\n|---|" + "---|" * len(_SHORT)
-    rows = [
-        f"| {name} | " + " | ".join(f"{x:.4g}" for x in row) + " |" for name, row in zip(_SHORT, confusion, strict=True)
-    ]
-    return "\n".join([head, *rows])
+def _count(n: float) -> str:
+    """A mean of counts over three seeds, to a tenth."""
+    return f"{round(n, 1):g}"
 
 
 def _report(metrics: dict[str, Any], splits: dict[str, Any]) -> str:
@@ -127,11 +133,11 @@ def _report(metrics: dict[str, Any], splits: dict[str, Any]) -> str:
 
 {table(metrics)}
 
-- temperature {metrics["decide"]["temperature"]:.3f}, abstains below probability {metrics["decide"]["threshold"]:.3f}
+- abstains below probability {metrics["decide"]["threshold"]:.3f}
 - answers {metrics["answered_share"]:.0%} of them, {"-" if answered is None else f"{answered:.0%}"} of those as labelled
 - calibration error {metrics["calibration_error"]:.3f}
 
-![learning curve](learning.png)
+![learning curve, first inner fold](learning.png)
 
 ![confusion matrix](confusion.png)
 """

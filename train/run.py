@@ -1,17 +1,18 @@
-"""`laennec train`: hold some recordings out, learn, calibrate, report, then learn again from everything.
+"""`laennec train`: find beats, learn in inner folds, calibrate, report, learn from everything.
 
 The folder RUN holds, in the order written:
 
     config.json           the configuration, complete
-    splits.json           names on each side, their counts, number of groups and hash
-    held-out.safetensors  the network that did not learn from the held-out recordings
-    windows.safetensors   features of some of them, on which `export` proves that ONNX Runtime answers as torch does
-    predictions.csv       its answer for each held-out recording
-    metrics.json          their scores with intervals, the fitted calibration
-    learning.png, confusion.png, report.md
-    quality.json          the signal quality index, fitted
     beats.safetensors     the network that finds S1 and S2, where recordings have annotated beats
-    model.safetensors     the network that learned from everything, with that calibration: what `export` takes
+    inner<k>.safetensors  the network that did not learn from inner fold k
+    model.safetensors     the network that learned from everything: what `export` takes
+    quality.json          the signal quality index, fitted
+    splits.json           names learned from, their counts, number of groups and hash
+    answer.json           how its answers are joined with what the rhythm says, calibrated, and when it abstains
+    windows.safetensors   features of some recordings, on which `export` proves that ONNX Runtime answers as torch does
+    predictions.csv       for each recording the answer of the network that did not learn from it
+    metrics.json          their scores with intervals
+    learning.png, confusion.png, report.md
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import save_file
 
+from models import codec
 from models.classes import CLASSES
-from models.decide import DecideSpec, calibrate
+from models.decide import DecideSpec
 from models.errors import InputFileError, SettingError
+from models.extrasystole import Machine
+from models.frontend import FrontEndSpec
+from models.join import JoinSpec, probabilities
 from models.quality import QualitySpec
-from train import beats, heart, report, scores
-from train import calibrate as calibration
+from train import beats, checkpoint, evidence, extrasystole, nested, report, scores
 from train.config import Config, from_dict, to_dict
-from train.predict import recording_logits
 from train.protocols import learnable
-from train.splits import hold_out, split_hash
+from train.splits import split_hash
 from train.table import Features, Table
 from train.timings import Timed
 
@@ -101,40 +104,62 @@ def train(
     """
     table = data.labelled
     usable = learnable(table.recordings, np.arange(len(table)))
-    kept, held = hold_out([table.recordings[i] for i in usable], config.answer.hold_out, config.seed)
-    kept, held = usable[kept], usable[held]
-    inner = heart.fit(config, table, list(kept), config.seed, list(held))
-    net = inner.run(run / "held-out.safetensors", lambda n, loss: step("with recordings held out", n, loss), stop)
-    splits = _splits(table, kept, held)
-    _write_json(run / "splits.json", splits)
-    _write_windows(run / "windows.safetensors", config, table, held)
-    logits = recording_logits(net, config.window, table, list(held))
-    decide = calibration.fit(config.answer, logits, table.labels[held])
-    metrics = _metrics(table, held, logits, decide)
-    _write_json(run / "metrics.json", metrics)
-    _write_predictions(run / "predictions.csv", table, held, calibrate(decide, logits))
-    report.write(run, metrics, inner.history, splits)
+    sources = _sources(run, config, data, step, stop)
+    learned = nested.learn(config, sources, usable, usable[:0], config.seed, run, step, stop)
+    # Only now is it certain that a run that is continued learned from these recordings.
+    splits = {"learned from": _side(table, usable)}
     _write_json(run / "quality.json", asdict(data.quality))
-    learned = [i for i, timed in enumerate(data.timed.recordings) if timed.source == "circor"]
-    if learned:
+    _write_json(run / "splits.json", splits)
+    decide = DecideSpec(threshold=learned.threshold, smoothing=config.answer.smoothing, margin=config.answer.margin)
+    machine = codec.encode_machine(learned.machine) if learned.machine else None
+    _write_json(run / "answer.json", {"join": asdict(learned.join), "decide": asdict(decide), "extrasystole": machine})
+    _write_windows(run / "windows.safetensors", config, table, usable)
+    metrics = _metrics(table, usable, learned.answers, decide)
+    _write_json(run / "metrics.json", metrics)
+    _write_predictions(run / "predictions.csv", table, usable, probabilities(learned.answers))
+    history = checkpoint.load(run / "inner0.safetensors").notes["history"]
+    report.write(run, metrics, history, splits)
+
+
+def _sources(
+    run: Path, config: Config, data: Data, step: Callable[[str, int, float], None], stop: Callable[[], bool]
+) -> nested.Sources:
+    """What the rhythm says of all recordings, by a network that learns here, where beats are annotated."""
+    table, net, odds = data.labelled, None, JoinSpec().early
+    timed = [i for i, t in enumerate(data.timed.recordings) if t.source == "circor"]
+    if timed:
         noises = [table.features(i) for i, r in enumerate(table.recordings) if r.source == "noise"]
-        beats.fit(config, data.timed, learned, noises, config.seed).run(
-            run / "beats.safetensors", lambda n, loss: step(BEATS, n, loss), stop
-        )
-    heart.fit(config, table, list(usable), config.seed).run(
-        run / "model.safetensors", lambda n, loss: step("on everything", n, loss), stop
-    )
+        fit = beats.fit(config, data.timed, timed, noises, config.seed)
+        net = fit.run(run / "beats.safetensors", lambda n, loss: step(BEATS, n, loss), stop)
+        ratios = extrasystole.weigh_premature(config, net, data.timed, timed, config.seed)
+        odds = extrasystole.early_odds(config, ratios)
+    at = evidence.moments(config, table)
+    return nested.Sources(table, at, evidence.early_beats(config, net, table, at), odds)
 
 
-def decide_spec(run: Path) -> DecideSpec:
-    """The calibration that a finished run fitted.
+class Answer(NamedTuple):
+    """How a finished run's network is made to answer."""
+
+    join: JoinSpec
+    decide: DecideSpec
+    machine: Machine | None
+
+
+def answer(run: Path, front_end: FrontEndSpec) -> Answer:
+    """What a finished run fitted.
 
     Raises:
         InputFileError: the run is not finished.
     """
     try:
-        return DecideSpec(**json.loads((run / "metrics.json").read_text())["decide"])
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        held = json.loads((run / "answer.json").read_text())
+        machine = held["extrasystole"]
+        return Answer(
+            codec.decode_spec(JoinSpec, held["join"]),
+            codec.decode_spec(DecideSpec, held["decide"]),
+            codec.decode_machine(machine, front_end) if machine else None,
+        )
+    except (OSError, LookupError, ValueError, TypeError) as error:
         raise InputFileError(
             f"{run}: holds no finished training run; train first, or continue with --resume"
         ) from error
@@ -162,52 +187,50 @@ def check_finished(run: Path, step: int, wanted: int) -> None:
         raise InputFileError(f"{run}: stopped at step {step} of {wanted}; continue with --resume")
 
 
-def _splits(table: Table, kept: Array, held: Array) -> dict[str, Any]:
-    def side(indices: Array) -> dict[str, Any]:
-        recordings = [table.recordings[i] for i in indices]
-        names = [f"{r.source}/{r.name}" for r in recordings]
-        counts: dict[str, int] = {}
-        for r in recordings:
-            counts[f"{r.source} {r.label}"] = counts.get(f"{r.source} {r.label}", 0) + 1
-        return {
-            "hash": split_hash(names),
-            "groups": len({r.group for r in recordings}),
-            "counts": dict(sorted(counts.items())),
-            "names": names,
-        }
-
-    return {"learned from": side(kept), "held out": side(held)}
-
-
-def _metrics(table: Table, held: Array, logits: Array, decide: DecideSpec) -> dict[str, Any]:
-    truth = table.labels[held]
-    probabilities = calibrate(decide, logits)
-    answered = probabilities.max(axis=1) >= decide.threshold
-    right = probabilities.argmax(axis=1) == truth
-    groups = [table.recordings[i].group for i in held]
+def _side(table: Table, indices: Array) -> dict[str, Any]:
+    recordings = [table.recordings[i] for i in indices]
+    names = [f"{r.source}/{r.name}" for r in recordings]
+    counts: dict[str, int] = {}
+    for r in recordings:
+        counts[f"{r.source} {r.label}"] = counts.get(f"{r.source} {r.label}", 0) + 1
     return {
-        "says": "one answer per held-out recording, from the network that did not learn from any of its group; the "
-        "calibration and threshold are fitted on these same recordings, so figures that use them are optimistic",
-        "decide": asdict(decide),
-        "calibration_error": round(scores.calibration_error(truth, probabilities), 4),
-        "answered_share": round(float(answered.mean()), 4),
-        "answered_accuracy": round(float(right[answered].mean()), 4) if answered.any() else None,
-        **scores.classification(truth, probabilities.argmax(axis=1)[None], groups),
+        "hash": split_hash(names),
+        "groups": len({r.group for r in recordings}),
+        "counts": dict(sorted(counts.items())),
+        "names": names,
     }
 
 
-def _write_predictions(path: Path, table: Table, held: Array, probabilities: Array) -> None:
+def _metrics(table: Table, indices: Array, logits: Array, decide: DecideSpec) -> dict[str, Any]:
+    recordings = [table.recordings[i] for i in indices]
+    truth, answers = table.labels[indices], probabilities(logits)
+    answered = answers.max(axis=1) >= decide.threshold
+    right = answers.argmax(axis=1) == truth
+    return {
+        "says": "one answer per recording, from the network that did not learn from any of its group (inner folds); "
+        "calibration and threshold are fitted on these same answers, so figures that use them are a little optimistic",
+        "decide": asdict(decide),
+        "calibration_error": round(scores.calibration_error(truth, answers), 4),
+        "answered_share": round(float(answered.mean()), 4),
+        "answered_accuracy": round(float(right[answered].mean()), 4) if answered.any() else None,
+        **scores.classification(truth, answers.argmax(axis=1)[None], [r.group for r in recordings]),
+    }
+
+
+def _write_predictions(path: Path, table: Table, indices: Array, answers: Array) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["source", "name", "group", "label", "answer", *(f"p_{c}" for c in CLASSES)])
-        for i, p in zip(held, probabilities, strict=True):
+        for i, p in zip(indices, answers, strict=True):
             r = table.recordings[i]
             rows.writerow([r.source, r.name, r.group, r.label, CLASSES[p.argmax()], *(f"{x:.4f}" for x in p)])
 
 
-def _write_windows(path: Path, config: Config, table: Table, held: Array) -> None:
-    """Features of some held-out recordings' last windows, of several lengths: `export` proves itself on them."""
-    some = [int(i) for i in held[:: max(1, len(held) // _PROOFS)] if table.frames(i) >= config.window.least_frames]
+def _write_windows(path: Path, config: Config, table: Table, indices: Array) -> None:
+    """Features of some recordings' last windows, of several lengths: `export` proves itself on them."""
+    some = [
+        int(i) for i in indices[:: max(1, len(indices) // _PROOFS)] if table.frames(i) >= config.window.least_frames
+    ]
     save_file({str(i): table.features(i)[-config.window.window_frames :].copy() for i in some}, path)
 
 

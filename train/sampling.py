@@ -12,6 +12,7 @@ from models.errors import SettingError
 from train.augment import augment
 from train.config import Config
 from train.table import Table
+from train.timings import NO_STATE
 
 Array = np.ndarray
 
@@ -23,6 +24,7 @@ class Batch(NamedTuple):
     frames: Array  # (batch,) int64, valid frames
     targets: Array  # (batch, 5) float32, class probabilities
     speaks_of: Array  # (batch, 5) bool, classes that the window's source can speak of
+    states: Array  # (batch, time) int64 what the heart does, `NO_STATE` where that is not known
 
 
 class Sampler:
@@ -32,7 +34,7 @@ class Sampler:
         self._config = config
         self._table = table
         usable = [i for i in indices if table.frames(i) >= config.window.least_frames]
-        labels = table.labels
+        self._labels = labels = table.labels
         cells: dict[tuple[str, int], list[int]] = {}
         for i in usable:
             cells.setdefault((table.recordings[i].source, int(labels[i])), []).append(i)
@@ -57,18 +59,20 @@ class Sampler:
         window = self._config.window.window_frames
         features = np.zeros((size, window, self._table.values.shape[1]), dtype=np.float32)
         frames = np.zeros(size, dtype=np.int64)
+        states = np.full((size, window), NO_STATE, dtype=np.int64)
         picked = []
         for row, cell in enumerate(rng.choice(len(self._cells), size=size, p=self._weights)):
             index = int(rng.choice(self._cells[cell]))
-            x = self._window(index, rng)
-            features[row, : len(x)] = x
+            x, doing = self._window(index, rng)
+            features[row, : len(x)], states[row, : len(x)] = x, doing
             frames[row] = len(x)
             picked.append(index)
-        targets = np.eye(len(CLASSES), dtype=np.float32)[self._table.labels[picked]]
+        targets = np.eye(len(CLASSES), dtype=np.float32)[self._labels[picked]]
         speaks_of = np.array([self._table.recordings[i].speaks_of for i in picked])
-        return mixup(Batch(features, frames, targets, speaks_of), self._config.fit.mixup, rng)
+        return mixup(Batch(features, frames, targets, speaks_of, states), self._config.fit.mixup, rng)
 
-    def _window(self, index: int, rng: np.random.Generator) -> Array:
+    def _window(self, index: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Frames (n, features), and what the heart does in each (n,)."""
         spec = self._config.window
         whole = self._table.features(index)
         length = min(len(whole), spec.window_frames)
@@ -78,7 +82,9 @@ class Sampler:
         wanted = min(len(whole), round(length * self._config.augment.stretch))
         start = int(rng.integers(len(whole) - wanted + 1))
         x = augment(self._config.augment, whole[start : start + wanted], lambda: self._noise(rng), rng)
-        return x[:length]
+        doing = self._table.states[self._table.rows(index)][start : start + wanted]
+        nearest = np.round(np.linspace(0, wanted - 1, len(x))).astype(int)
+        return x[:length], doing[nearest[:length]]
 
     def _noise(self, rng: np.random.Generator) -> Array | None:
         return self._table.features(int(rng.choice(self._noises))) if self._noises else None
@@ -87,7 +93,8 @@ class Sampler:
 def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
     """Blend each window with another of the batch (Zhang et al. 2018).
 
-    A blend speaks of what both sources can speak of, and is as long as the shorter of the two.
+    A blend speaks of what both sources can speak of, and is as long as the shorter of the two. What the heart does is
+    that of the louder part, whose share is at least half.
     """
     if not alpha:
         return batch
@@ -104,4 +111,5 @@ def mixup(batch: Batch, alpha: float, rng: np.random.Generator) -> Batch:
         np.where(lost, batch.frames, np.minimum(batch.frames, batch.frames[other])),
         share[:, None] * batch.targets + (1 - share[:, None]) * batch.targets[other],
         np.where(lost[:, None], batch.speaks_of, both),
+        batch.states,
     )

@@ -6,7 +6,7 @@ Point values agree with scikit-learn's `accuracy_score`, `balanced_accuracy_scor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def _mean_known(x: Array) -> Array:
 
 
 def auroc(positive: Array, values: Array, groups: Sequence[str]) -> Score:
-    """Area under the ROC curve (Hanley & McNeil 1982), mean over runs, with its interval.
+    """Area under the ROC curve (Hanley & McNeil 1982), mean over runs, with its interval, n and how many are positive.
 
     Args:
         positive: (n,) bool truth.
@@ -109,10 +109,49 @@ def auroc(positive: Array, values: Array, groups: Sequence[str]) -> Score:
             return float("nan")
         return float(np.mean([roc_auc_score(positive, row, sample_weight=weight) for row in values]))
 
+    counts = {"n": len(positive), "positive": int(np.count_nonzero(positive))}
     if not positive.any() or positive.all():
+        return scored(float("nan"), np.array([])) | counts
+    member, weights = resample_weights(groups)
+    return scored(area(None), np.array([area(w[member].astype(float)) for w in weights[:500]])) | counts
+
+
+def ratio(counted: Array, of: Array, groups: Sequence[str]) -> Score:
+    """A share, or any other ratio of sums, with its interval.
+
+    Args:
+        counted: (n,) what each recording adds above, a mean over runs.
+        of: (n,) what it adds below.
+        groups: (n,) what the bootstrap resamples.
+    """
+    if not len(counted) or not of.sum() > 0:
         return scored(float("nan"), np.array([]))
     member, weights = resample_weights(groups)
-    return scored(area(None), np.array([area(w[member].astype(float)) for w in weights[:500]]))
+    sums = np.zeros((weights.shape[1], 2))
+    np.add.at(sums, member, np.stack([counted, of], axis=1))
+    above, below = (weights @ sums).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return scored(float(counted.sum() / of.sum()), above / below)
+
+
+def statistic(value: Callable[[Array], float], groups: Sequence[str]) -> Score:
+    """Any statistic of some of the recordings, with its interval from 500 resamples.
+
+    Args:
+        value: of the rows given, (m,) indices in which one may occur more than once.
+        groups: (n,) what the bootstrap resamples.
+    """
+    member, weights = resample_weights(groups)
+    everything = np.arange(len(member))
+    spread = [value(np.repeat(everything, counts[member])) for counts in weights[:500]]
+    return scored(value(everything), np.array(spread))
+
+
+def risk_coverage(truth: Array, probabilities: Array) -> Array:
+    """(n,) error rate among the k surest answers, k = 1 to n (El-Yaniv & Wiener 2010); its mean is the AURC."""
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    wrong = probabilities.argmax(axis=1)[order] != truth[order]
+    return np.asarray(np.cumsum(wrong) / np.arange(1, len(truth) + 1))
 
 
 def calibration_error(truth: Array, probabilities: Array, bins: int = 10) -> float:

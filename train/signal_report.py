@@ -26,8 +26,6 @@ def timing(result: dict[str, Any]) -> str:
         f"In {noise['n']} clips of everyday noise without a heart, {interval(noise['beats_per_minute'])} beats are "
         "found a minute."
     )
-    if "extrasystole" in result:
-        parts.append(_extrasystole(result["extrasystole"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,14 +64,6 @@ def _pair(score: dict[str, Any]) -> str:
 
 def _milliseconds(score: dict[str, float | None]) -> str:
     return "-" if score["value"] is None else f"{1000 * score['value']:.1f} ms"
-
-
-def _extrasystole(result: dict[str, Any]) -> str:
-    head = (
-        f"### Extrasystole against normal by timing alone\n\nPASCAL set B, {result['n']} clips of which "
-        f"{result['extrasystoles']} extrasystoles, folds by patient, the newest 10 s of each clip. AUROC:\n\n"
-    )
-    return head + "\n".join(f"- {name}: {interval(score)}" for name, score in result["auroc"].items())
 
 
 def quality(result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which recordings train and which are held out; grouped, so that no person or session is on both sides."""
+"""Which recordings are learned from and which are tested; grouped, so that no person or session is on both sides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, train_test_split
 
 from models.errors import SettingError
 from train.datasets import Recording
@@ -65,31 +65,9 @@ def grouped_folds(recordings: Sequence[Recording], folds: int, seed: int) -> lis
         return [split for split in splits if len(split[1])]
 
 
-def hold_out(recordings: Sequence[Recording], share: float, seed: int) -> Split:
-    """Set aside about a share of the recordings, in whole groups.
-
-    Of the folds of about that size it takes the one with the fewest class x source pairs missing from a side, and of
-    those the one that holds the evenest share of each. (The first fold has the biggest group in it: for PASCAL, nearly
-    all of set A's murmurs.)
-
-    Args:
-        recordings: n of them, in any order.
-        share: in (0, 0.5]; met as nearly as 1/k can be, and groups allow.
-        seed: of the shuffle.
-
-    Returns:
-        Indices kept and indices held out, ascending, neither empty.
-
-    Raises:
-        SettingError: share out of range, or too few recordings or groups to hold any out.
-    """
-    if not 0 < share <= 0.5:
-        raise SettingError(f"the share held out must be above 0 and at most 0.5, not {share}")
-    folds = min(round(1 / share), _most_folds(recordings))
-    if folds < 2:
-        raise SettingError(_TOO_FEW)
-    strata = np.array([_stratum(r) for r in recordings])
-    return min(grouped_folds(recordings, folds, seed), key=lambda split: _unevenness(strata, split))
+def even_folds(groups: Sequence[str], folds: int) -> list[Split]:
+    """Cross-validation folds of about as many recordings each that keep groups whole; always the same."""
+    return list(GroupKFold(folds).split(groups, groups=groups))
 
 
 def split_hash(names: Iterable[str]) -> str:
@@ -110,10 +88,3 @@ def _most_folds(recordings: Sequence[Recording]) -> int:
         return 0
     _, counts = np.unique([_stratum(r) for r in recordings], return_counts=True)
     return min(len({r.group for r in recordings}), int(counts.max()))
-
-
-def _unevenness(strata: np.ndarray[tuple[int], np.dtype[np.str_]], split: Split) -> tuple[int, float]:
-    """How many strata are missing from a side, and how far the shares held of each stratum spread (std)."""
-    names, counts = np.unique(strata, return_counts=True)
-    shares = np.array([np.count_nonzero(strata[split[1]] == name) for name in names]) / counts
-    return int(np.count_nonzero((shares == 0) | (shares == 1))), float(shares.std())

@@ -11,10 +11,11 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from models.classes import CLASSES
-from models.frontend import FrontEnd
+from models.frontend import FrontEnd, FrontEndSpec
 from train.audio import load
 from train.datasets import Recording
 from train.splits import split_hash
+from train.timings import NO_STATE, Timed, in_frames, states_of
 
 
 class Audio(Protocol):
@@ -38,6 +39,7 @@ class Audio(Protocol):
 
 
 Kind = TypeVar("Kind", bound=Audio)
+_SYSTOLE, _SYSTOLE_WITH_MURMUR = 1, 4  # of models.nets.HEART_STATES
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,13 @@ class Features(Generic[Kind]):
     def __len__(self) -> int:
         return len(self.recordings)
 
+    def rows(self, index: int) -> slice:
+        """Frames of one recording, in `values`."""
+        return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
     def features(self, index: int) -> np.ndarray:
         """(frames, features) float32 of one recording, a view."""
-        found: np.ndarray = self.values[self.offsets[index] : self.offsets[index + 1]]
+        found: np.ndarray = self.values[self.rows(index)]
         return found
 
     def frames(self, index: int) -> int:
@@ -76,12 +82,19 @@ class Features(Generic[Kind]):
 
 @dataclass(frozen=True)
 class Table(Features[Recording]):
-    """Labelled recordings and their features."""
+    """Labelled recordings and their features.
+
+    Attributes:
+        states: (total frames,) int8, what the heart does in each frame, as in `heart_states`.
+    """
+
+    states: np.ndarray
 
     @classmethod
-    def of(cls, features: Features[Recording]) -> Table:
-        """The same, as a table."""
-        return cls(features.recordings, features.values, features.offsets)
+    def of(cls, features: Features[Recording], states: np.ndarray | None = None) -> Table:
+        """The same, as a table; of no states where none are given."""
+        known = np.full(len(features.values), NO_STATE, dtype=np.int8) if states is None else states
+        return cls(features.recordings, features.values, features.offsets, known)
 
     @property
     def labels(self) -> np.ndarray:
@@ -89,9 +102,23 @@ class Table(Features[Recording]):
         return np.array([CLASSES.index(r.label) for r in self.recordings], dtype=np.int64)
 
 
-def build(front_end: FrontEnd, recordings: Sequence[Recording], tick: Callable[[], None] = lambda: None) -> Table:
-    """Labelled recordings as `read` gives them."""
-    return Table.of(read(front_end, recordings, tick))
+def heart_states(front_end: FrontEndSpec, features: Features[Recording], timed: Sequence[Timed]) -> np.ndarray:
+    """(total frames,) int8 which of `nets.HEART_STATES` each frame is in, `NO_STATE` where it is not annotated.
+
+    A systole counts as one with a murmur where the recording has one: nearly all of CirCor's are systolic.
+
+    Args:
+        front_end: how frames lie in time.
+        features: recordings.
+        timed: those of them that are annotated, and others.
+    """
+    states = np.full(len(features.values), NO_STATE, dtype=np.int8)
+    segments = {(t.source, t.name): t.segments for t in timed if t.source == "circor"}
+    for i, r in enumerate(features.recordings):
+        if (r.source, r.name) in segments:
+            own = states_of(in_frames(front_end, segments[r.source, r.name]), features.frames(i))
+            states[features.rows(i)] = np.where((own == _SYSTOLE) & (r.label == "murmur"), _SYSTOLE_WITH_MURMUR, own)
+    return states
 
 
 def read(front_end: FrontEnd, recordings: Sequence[Kind], tick: Callable[[], None] = lambda: None) -> Features[Kind]:

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from sklearn.model_selection import GroupKFold
 
 from models.errors import SettingError
 from models.nets import BeatNet
 from models.rhythm import Beat
-from train import beat_baselines, extrasystole, scores
+from train import beat_baselines, scores
 from train import beats as beat_learning
 from train.config import Config
-from train.datasets import Recording, without_conflicts
+from train.datasets import Recording
 from train.onsets import onset_scores, rate_scores
+from train.splits import even_folds
 from train.table import Features
 from train.timings import Timed
 
@@ -30,6 +30,8 @@ SAYS = (
     "everyday noise, and nothing of PASCAL; everyday noise in 5 folds by clip"
 )
 _FOLDS = 5
+#: That are trained: one per fold, and one on everything.
+NETWORKS = _FOLDS + 1
 _METHODS = ("stream", "whole recording, duration model", "envelope peaks")
 
 
@@ -38,7 +40,6 @@ class Data(NamedTuple):
 
     timed: Features[Timed]  # annotated recordings of CirCor, and of PASCAL's set A
     noises: Features[Recording]  # everyday noise
-    clips: Features[Recording]  # PASCAL set B, normal and extrasystole
 
 
 class Found(NamedTuple):
@@ -52,12 +53,6 @@ class Found(NamedTuple):
 def noises_of(recordings: Sequence[Recording]) -> list[Recording]:
     """Everyday noise, in which no beat is to be found."""
     return [r for r in recordings if r.source == "noise"]
-
-
-def clips_of(recordings: Sequence[Recording]) -> list[Recording]:
-    """Those recordings on which extrasystole is told from normal."""
-    wanted = ("normal", "extrasystole")
-    return [r for r in without_conflicts(recordings) if r.source == "pascal_b" and r.label in wanted]
 
 
 def evaluate(config: Config, data: Data, work: Path, jobs: int, tick: Callable[[], None]) -> dict[str, Any]:
@@ -81,26 +76,23 @@ def evaluate(config: Config, data: Data, work: Path, jobs: int, tick: Callable[[
     )
     found: dict[int, Found] = {}
     noise_beats = np.zeros(len(data.noises))
-    clip_beats: list[list[Beat]] = []
-    for (fold, noise, _), (beats, counts, clips) in zip(tasks, results, strict=True):
+    for (fold, noise, _), (beats, counts) in zip(tasks, results, strict=True):
         found |= dict(zip(fold[1].tolist(), beats, strict=True))
         noise_beats[noise[1]] = counts
-        clip_beats = clips
         tick()
-    return _score(config, data, found, noise_beats, clip_beats)
+    return _score(config, data, found, noise_beats)
 
 
 def _one(
     config: Config, data: Data, fold: tuple[Array, Array], noise: tuple[Array, Array], path: Path
-) -> tuple[list[Found], list[int], list[list[Beat]]]:
-    """Train one network; what it finds in its test recordings, its test noises, and PASCAL's set B."""
+) -> tuple[list[Found], list[int]]:
+    """Train one network; what it finds in its test recordings, and how many beats in its test noises."""
     noises = [data.noises.features(i) for i in noise[0]]
     run = beat_learning.fit(config, data.timed, list(fold[0]), noises, config.seed)
     net = run.run(path, lambda *_: None, lambda: False)
     found = [_find(config, net, data.timed.features(i)) for i in fold[1]]
     counts = [len(beat_learning.beats(config, net, data.noises.features(i))) for i in noise[1]]
-    clips = range(len(data.clips)) if not len(noise[1]) else ()
-    return found, counts, [beat_learning.beats(config, net, data.clips.features(i)) for i in clips]
+    return found, counts
 
 
 def _find(config: Config, net: BeatNet, features: Array) -> Found:
@@ -120,9 +112,7 @@ def _scores(config: Config, net: BeatNet, features: Array) -> Array:
     return np.asarray(answers[0, late:].numpy().astype(np.float64))
 
 
-def _score(
-    config: Config, data: Data, found: dict[int, Found], noise_beats: Array, clip_beats: list[list[Beat]]
-) -> dict[str, Any]:
+def _score(config: Config, data: Data, found: dict[int, Found], noise_beats: Array) -> dict[str, Any]:
     delay_s = config.rhythm.delay_s(config.front_end)
     result: dict[str, Any] = {"protocol": NAME, "says": SAYS, "leaky": "", "delay_s": delay_s}
     for source in ("circor", "pascal_a"):
@@ -137,8 +127,6 @@ def _score(
         }
     minutes = np.array([data.noises.frames(i) for i in range(len(data.noises))]) * config.front_end.hop_s / 60
     result["noise"] = {"n": len(data.noises), "beats_per_minute": _per_minute(data.noises, noise_beats, minutes)}
-    if len(data.clips):
-        result["extrasystole"] = _extrasystole(config, data.clips, clip_beats)
     return result
 
 
@@ -150,23 +138,6 @@ def _per_minute(noises: Features[Recording], beats: Array, minutes: Array) -> sc
     return scores.scored(float(beats.sum() / minutes.sum()), spread)
 
 
-def _extrasystole(config: Config, clips: Features[Recording], beats: list[list[Beat]]) -> dict[str, Any]:
-    positive = np.array([r.label == "extrasystole" for r in clips.recordings])
-    groups = [r.group for r in clips.recordings]
-    ends_s = [clips.frames(i) * config.front_end.hop_s for i in range(len(clips))]
-    of_beats = np.array([extrasystole.beat_features(b, end_s) for b, end_s in zip(beats, ends_s, strict=True)])
-    heard = [extrasystole.sound_features(config.front_end, clips.features(i)) for i in range(len(clips))]
-    return {
-        "n": len(clips),
-        "extrasystoles": int(positive.sum()),
-        "auroc": {
-            "regularity of S1 and S2": extrasystole.auroc(of_beats, positive, groups),
-            "intervals between all sounds": extrasystole.auroc(np.array(heard), positive, groups),
-            "both": extrasystole.auroc(np.concatenate([of_beats, heard], axis=1), positive, groups),
-        },
-    }
-
-
 def _indices(recordings: Sequence[Timed], source: str) -> Array:
     return np.array([i for i, r in enumerate(recordings) if r.source == source], dtype=np.int64)
 
@@ -176,4 +147,4 @@ def _folds(recordings: Sequence[Timed] | Sequence[Recording], indices: Array) ->
     groups = [recordings[i].group for i in indices]
     if len(set(groups)) < _FOLDS:
         raise SettingError(f"{NAME} needs {_FOLDS} annotated persons and {_FOLDS} clips of noise; give more --data")
-    return [(indices[a], indices[b]) for a, b in GroupKFold(_FOLDS).split(indices, groups=groups)]
+    return [(indices[a], indices[b]) for a, b in even_folds(groups, _FOLDS)]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import InputFileError
+from models.frontend import FrontEndSpec
 from train import circor
 from train.datasets import CIRCOR_HEARD_S, read_pascal, without_conflicts
 
@@ -22,6 +23,7 @@ Array = np.ndarray
 
 #: The states of a heart cycle, as CirCor numbers them; 0 is unknown.
 S1, SYSTOLE, S2, DIASTOLE = 1, 2, 3, 4
+NO_STATE = -1
 ONSETS = {"S1": S1, "S2": S2}
 #: From onset to middle: half of the median length of each sound in CirCor's annotations.
 _HALF_S = {"S1": 0.06, "S2": 0.05}
@@ -78,6 +80,26 @@ def read(kind: str, folder: Path) -> list[Timed]:
     """
     readers = {"circor": _circor, "pascal": _pascal}
     return sorted(readers[kind](folder), key=lambda timed: timed.name) if kind in readers else []
+
+
+def to_frames(spec: FrontEndSpec, t_s: Array) -> Array:
+    """The frame, with fraction, whose middle lies at a time."""
+    found: Array = (t_s * spec.rate_hz - spec.frame_samples / 2) / spec.hop_samples
+    return found
+
+
+def in_frames(spec: FrontEndSpec, segments: Array) -> Array:
+    """Segments (n, 3) of `Timed`, in frames with fraction instead of seconds."""
+    return np.column_stack([to_frames(spec, segments[:, :2]), segments[:, 2]])
+
+
+def states_of(segments: np.ndarray, frames: int) -> np.ndarray:
+    """(frames,) state of each frame, S1 as 0 to diastole as 3, by segments (n, 3) in frames; else `NO_STATE`."""
+    begins, ends, states = segments.T
+    at = np.arange(frames)
+    k = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
+    known = (at >= begins[k]) & (at < ends[k])
+    return np.where(known, states[k] - 1, NO_STATE).astype(np.int8)
 
 
 def _circor(folder: Path) -> list[Timed]:
