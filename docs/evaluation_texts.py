@@ -15,11 +15,16 @@ laennec evaluate --protocol NAME --data pascal=DIR --data circor=DIR --data nois
   judges how the sounds are spaced, the weights that join them to calibrated probabilities, the threshold for
   abstaining. Whatever is fitted on answers is fitted on those that networks gave in 3 inner grouped folds of the
   training side; the network that answers has learned from all of the training side. No epoch is chosen: the last
-  averaged weights count. The network that finds S1 and S2 holds out the same persons.
-- The settings are the defaults of `train/config.py`, the same for every fold and for the shipped model.
-- **What was chosen by looking:** these settings were compared on folds of the same recordings, and
-  `docs/decisions.md` lists every comparison. So the figures are optimistic, by an amount that they can't tell
-  themselves.
+  averaged weights count. The network that finds S1 and S2 holds out the tested persons too; what early beats weigh is
+  measured on those that it learned from.
+- The settings are the defaults of `train/config.py`, the same for every fold and for the shipped model. Between
+  the two recipes there, which differ in how much of each source is learned from, the inner folds choose, for every
+  model anew (`cross-device` takes the first).
+- **What was chosen by looking:** these settings, the two recipes among them, were compared on folds of the same
+  recordings, and `docs/decisions.md` lists every comparison. So the figures are optimistic, by an amount that they
+  can't tell themselves.
+- `laennec compare A.json B.json` sets two such results against each other: the difference of each score, with its
+  paired interval.
 - *Likeliest class* answers always. *Rare classes favoured* adds an amount to each class's log probability, chosen on
   the inner folds for the highest sum of accuracy and macro-F1. *Abstaining* leaves out what is less probable than a
   threshold, chosen on the inner folds for an error rate of 10 %.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from models.errors import InputFileError, ModelError, SettingError
+from models.errors import InputFileError, ModelError, SettingError, printable
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -69,13 +69,14 @@ def model(
     from models import bundle
 
     loaded = bundle.load(path or bundle.SHIPPED)
-    if as_json:
-        typer.echo(json.dumps({"path": str(loaded.path), "sha256": loaded.sha256, **loaded.meta}, indent=2))
-        return
     try:
-        lines = _description(loaded)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{loaded.path}: its description is incomplete ({error}); export it again") from error
+        if as_json:
+            typer.echo(json.dumps({"path": str(loaded.path), "sha256": loaded.sha256, **loaded.meta}, indent=2))
+            return
+        lines = [printable(line) for line in _description(loaded)]
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        message = f"{loaded.path}: its description is incomplete or wrong ({printable(error)}); export it again"
+        raise ModelError(message) from error
     typer.echo("\n".join([*lines, "verified: description, front-end digest and graph fit together"]))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from export.onnx import Trained
 from models import decide, quality
 from models.frontend import FrontEnd
-from models.join import join, with_early_beats
+from models.join import join
 from models.quality import Loudness
 from models.windows import decision_ends
 from train import beats, extrasystole
@@ -88,12 +88,11 @@ def _decisions(trained: Trained, features: FrontEnd, samples: Array) -> list[dic
     ends = decision_ends(window, len(heard))
     for end, score, early in zip(ends, *_rhythm(trained, heard, ends), strict=True):
         cut = heard[max(0, end - window.window_frames) : end]
-        joined = join(trained.answer.join, window_logits(trained.net, [cut.astype(np.float32)])[0], score)
-        logits = with_early_beats(trained.answer.join, joined, early)
+        joined = join(trained.answer.join, window_logits(trained.net, [cut.astype(np.float32)])[0], score, early)
         full = end >= window.window_frames or end == len(heard)
         about = decide.Window(spec.span_samples(end) / spec.rate_hz, 0.0, "ok" if full else "listening", None)
         judged = quality.assess(spec, features.log_energies(cut), loudness, trained.quality)
-        made, state = decide.decision(trained.answer.decide, about, logits, judged, state)
+        made, state = decide.decision(trained.answer.decide, about, joined, judged, state)
         probabilities = [round(p, 6) for p in made.probabilities or ()]
         found.append({"t_s": made.t_s, "status": made.status, "label": made.label, "probabilities": probabilities})
     return found

@@ -23,7 +23,7 @@ from models.errors import InputFileError, SettingError
 from models.nets import POOLING, BeatNet, HeartNet, Onsets, parameters
 from models.quality import QualitySpec
 from train import checkpoint, run
-from train.config import Config, from_dict
+from train.config import Config, from_dict, recipes
 from train.filterbank import front_end
 from train.headlines import headline
 from train.loop import Net
@@ -57,7 +57,9 @@ def load(folder: Path) -> Trained:
     held = checkpoint.load(folder / "model.safetensors")
     beats = folder / "beats.safetensors"
     try:
-        config = from_dict(held.notes["config"])
+        config = run.configuration(folder / "config.json")
+        if from_dict(held.notes["config"]) not in recipes(config).values():
+            raise InputFileError(f"{folder}: model.safetensors has other settings than config.json; train anew")
         net = _trained(folder, held, HeartNet(config.net), config.fit.steps)
         beat_net = None
         if beats.exists():

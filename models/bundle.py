@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from models import codec, intervals, join
+from models import codec, graph, intervals, join
 from models.classes import CLASSES
 from models.decide import DecideSpec
-from models.errors import ModelError
+from models.errors import ModelError, printable
 from models.extrasystole import Machine
 from models.frontend import FrontEnd, FrontEndSpec, Matrices
-from models.join import JoinSpec
+from models.join import Joined, JoinSpec
 from models.quality import QualitySpec
 from models.rhythm import SOUNDS, Rhythm, RhythmSpec
 from models.windows import WindowSpec
@@ -32,17 +32,21 @@ Array = np.ndarray
 METADATA_KEY = "laennec"
 #: Metadata key of the graph that finds S1 and S2, in base64.
 RHYTHM_KEY = "laennec-rhythm"
-SCHEMA = 3
+SCHEMA = 4
 INPUTS = ("features", "frames")
 OUTPUT = "logits"
 RHYTHM_INPUTS = ("features", "state")
 RHYTHM_OUTPUTS = ("onsets", "next_state")
 #: The bundle that is used where no other is named.
 SHIPPED = Path(__file__).parent / "bundles" / "laennec.onnx"
-_MOST_BYTES = 32 * 2**20
+#: Ten times the shipped one. Numbers and JSON take up to thirty times their bytes once they are read.
+_MOST_BYTES = 8 * 2**20
 #: Minutes of audio; more is no window but a damaged number that would take all memory.
 _MOST_FRAMES = 20_000
 _MOST_STATE = 1_000_000
+_MOST_ID = 100
+#: Of a logit: sums and softmaxes of such numbers are still exact enough.
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -86,32 +90,42 @@ class Bundle:
         memory = self.extrasystole.spec.memory_frames if self.extrasystole else 0
         return max(self.window.window_frames, memory)
 
-    def hear(self, recent: Array, premature: int) -> Array:
-        """Calibrated logits (5,) float64 of the window that ends now.
+    def hear(self, recent: Array, premature: int) -> Joined:
+        """What is said of the window that ends now.
 
         Args:
             recent: (n, features), the newest `recent_frames` frames, or all where there are fewer.
             premature: beats that came early in the last seconds.
+
+        Raises:
+            ModelError: its numbers can't be used.
         """
         window = recent[-self.window.window_frames :]
-        score = np.zeros(())
-        if self.extrasystole:
-            spec = self.front_end.spec
-            told = intervals.describe(self.extrasystole.spec, spec.hop_s, self.front_end.log_energies(recent))
-            score = self.extrasystole.scores(told)
-        logits = self.logits(window[None], np.array([len(window)]))[0]
-        return join.with_early_beats(self.join, join.join(self.join, logits, score), np.asarray(premature))
+        logits, score = self.logits(window[None], np.array([len(window)]))[0], np.zeros(())
+        with np.errstate(over="ignore", invalid="ignore"):  # of a damaged file's numbers; looked at below
+            if self.extrasystole:
+                spec = self.front_end.spec
+                told = intervals.describe(self.extrasystole.spec, spec.hop_s, self.front_end.log_energies(recent))
+                score = self.extrasystole.scores(told)
+            heard = join.join(self.join, logits, score, np.asarray(premature))
+        if not max(np.abs(heard.logits).max(), abs(heard.early)) < _LARGEST:
+            raise ModelError(f"{self.path}: what it makes of this sound is no usable number; export it again")
+        return heard
 
-    def logits(self, features: Array, frames: Array) -> Array:
+    def logits(self, features: Array, frames: Array, options: Any = None) -> Array:
         """The network's logits (batch, 5) float64 of windows, not calibrated.
 
         Args:
             features: (batch, time, features), zero-padded at the end.
             frames: (batch,) valid frames of each.
+            options: from `graph.limited`, if the time is.
+
+        Raises:
+            ModelError: the graph fails, or answers something else.
         """
         feed = {"features": features.astype(np.float32), "frames": frames.astype(np.int64)}
-        found: Array = self.session.run([OUTPUT], feed)[0]
-        return found.astype(np.float64)
+        wanted = {OUTPUT: (len(frames), len(CLASSES))}
+        return graph.run(f"{self.path}: its graph", self.session, feed, wanted, options)[0].astype(np.float64)
 
 
 def load(path: Path = SHIPPED) -> Bundle:
@@ -121,7 +135,7 @@ def load(path: Path = SHIPPED) -> Bundle:
         ModelError: missing, damaged, foreign, of another schema, or inconsistent in itself.
     """
     data = _read(path)
-    session = _session(path, data)
+    session = graph.open_session(path, data)
     meta = _metadata(path, session)
     try:
         spec: FrontEndSpec = codec.decode_spec(FrontEndSpec, meta["front_end"])
@@ -130,10 +144,13 @@ def load(path: Path = SHIPPED) -> Bundle:
         joined: JoinSpec = codec.decode_spec(JoinSpec, meta["join"])
         machine = codec.decode_machine(meta["extrasystole"], spec) if meta["extrasystole"] is not None else None
         quality: QualitySpec = codec.decode_spec(QualitySpec, meta["quality"])
-        digest, _ = meta["front_end_digest"], meta["id"]
+        digest = meta["front_end_digest"]
+        _check_id(meta["id"])
         rhythm = _rhythm(path, session, meta["rhythm"], spec)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: its description is incomplete or wrong ({error}); export it again") from error
+        raise ModelError(
+            f"{path}: its description is incomplete or wrong ({printable(error)}); export it again"
+        ) from error
     if front_end.digest != digest:
         raise ModelError(f"{path}: the front end does not match its digest; the file was altered, export it again")
     sha = hashlib.sha256(data).hexdigest()
@@ -156,30 +173,15 @@ def _read(path: Path) -> bytes:
         raise ModelError(f"{path}: the model can't be read: {error.strerror}") from error
 
 
-def _session(path: Path, data: bytes) -> Any:
-    import onnxruntime  # here, so that `--help` need not wait for it
-
-    options = onnxruntime.SessionOptions()
-    # The defaults keep a thread spinning: half a core for an idle stream.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 4  # our one line says it; ONNX Runtime would print its own beside it
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        raise ModelError(f"{path}: is not a whole ONNX model; copy or export it again") from error
-
-
 def _metadata(path: Path, session: Any) -> dict[str, Any]:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if text is None:
-        raise ModelError(f"{path}: is an ONNX model, but not one of Laennec's; use one made by `laennec export`")
     try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if text is None:
+            raise ModelError(f"{path}: is an ONNX model, but not one of Laennec's; use one made by `laennec export`")
         meta = json.loads(text)
         schema, classes = meta["schema"], tuple(meta["classes"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path}: its description can't be read ({error}); export it again") from error
+        raise ModelError(f"{path}: its description can't be read ({printable(error)}); export it again") from error
     if schema != SCHEMA:
         raise ModelError(
             f"{path}: has schema {schema!r:.40}, this Laennec reads {SCHEMA}; export it again with this version"
@@ -193,30 +195,29 @@ def _rhythm(path: Path, session: Any, values: dict[str, Any] | None, front_end: 
     if values is None:
         return None
     spec: RhythmSpec = codec.decode_spec(RhythmSpec, values)
-    graph = session.get_modelmeta().custom_metadata_map[RHYTHM_KEY]
-    net = _BeatNet(_session(path, base64.b64decode(graph, validate=True)))
+    data = base64.b64decode(session.get_modelmeta().custom_metadata_map[RHYTHM_KEY], validate=True)
+    net = _BeatNet(path, graph.open_session(path, data))
     features, state = (np.zeros(n, dtype=np.float32) for n in ((spec.block_frames, front_end.features), net.state_size))
-    try:
-        onsets, following = net(features, state)
-    except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-        raise ValueError("the rhythm's graph does not run") from error
-    fits = onsets.shape == (spec.block_frames, len(SOUNDS)) and following.shape == state.shape
-    if not fits or not np.isfinite(onsets).all() or not np.isfinite(following).all():
-        raise ValueError("the rhythm's graph does not fit its description")
+    with graph.limited() as options:
+        net(features, state, options)
     return Rhythm(spec, front_end, net)
 
 
 class _BeatNet:
     """The graph that finds S1 and S2, as `models.rhythm.Net` wants it."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, path: Path, session: Any) -> None:
+        self._what = f"{path}: the rhythm's graph"
         self._session = session
         self.state_size = int(session.get_inputs()[1].shape[1])
         if not 0 < self.state_size <= _MOST_STATE:
             raise ValueError("the rhythm's graph has no usable state")
 
-    def __call__(self, features: Array, state: Array) -> tuple[Array, Array]:
-        onsets, following = self._session.run(RHYTHM_OUTPUTS, {"features": features[None], "state": state[None]})
+    def __call__(self, features: Array, state: Array, options: Any = None) -> tuple[Array, Array]:
+        feed = {"features": features[None], "state": state[None]}
+        shapes = ((1, len(features), len(SOUNDS)), (1, len(state)))
+        wanted = dict(zip(RHYTHM_OUTPUTS, shapes, strict=True))
+        onsets, following = graph.run(self._what, self._session, feed, wanted, options)
         return onsets[0], following[0]
 
 
@@ -228,9 +229,11 @@ def _verify_graph(bundle: Bundle) -> None:
         raise ModelError(f"{bundle.path}: its graph does not fit its description; export it again")
     for batch, frames in ((1, longest), (2, shortest)):
         windows = np.zeros((batch, frames, bundle.front_end.spec.features))
-        try:
-            found = bundle.logits(windows, np.full(batch, frames))
-        except Exception as error:  # ONNX Runtime's exceptions share no base of their own
-            raise ModelError(f"{bundle.path}: can't run on its own front end's features; export it again") from error
-        if found.shape != (batch, len(CLASSES)) or not np.isfinite(found).all():
-            raise ModelError(f"{bundle.path}: its graph does not fit its description; export it again")
+        with graph.limited() as options:
+            bundle.logits(windows, np.full(batch, frames), options)
+
+
+def _check_id(name: Any) -> None:
+    """It is shown everywhere, so it must not move the cursor or fill the screen."""
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MOST_ID:
+        raise ValueError(f"id can't be {name!r:.40}")

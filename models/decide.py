@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from models import join
 from models.classes import CLASSES
+from models.join import NEVER, Joined
 from models.quality import Quality
 from models.regularity import UNKNOWN, Regularity
 
@@ -50,7 +52,7 @@ class DecideSpec:
 class DecideState(NamedTuple):
     """What deciding carries from hop to hop."""
 
-    mean: Logits | None  # (5,), running mean of the logits; None before the first
+    mean: Logits | None  # (5,), running mean of the logits, early beats aside; None before the first
     standing: int | None  # index of the label that stands, for hysteresis
 
 
@@ -67,7 +69,8 @@ class Decision:
         quality: signal quality index, 0 (useless) to 1, or None where unknown.
         quality_reason: what lowers the quality, in words a person can act on; empty where nothing does.
         heart_rate_bpm: or None where not confident, or where no heart is heard.
-        logits: calibrated, for this window alone, not smoothed; empty where there are none.
+        logits: calibrated, for this window alone, not smoothed, early beats aside; empty where there are none.
+        early: log odds of extrasystoles by early beats, see `join.Joined`.
         regularity: of the beats, at times as `t_s`; `UNKNOWN` where no heart is heard, None where the model hears no
             beats.
     """
@@ -81,6 +84,7 @@ class Decision:
     quality_reason: str = ""
     heart_rate_bpm: float | None = None
     logits: tuple[float, ...] = ()
+    early: float = NEVER
     regularity: Regularity | None = None
 
 
@@ -98,20 +102,22 @@ def init_state() -> DecideState:
     return DecideState(None, None)
 
 
-def step(spec: DecideSpec, logits: Logits, state: DecideState) -> tuple[np.ndarray, int | None, DecideState]:
+def step(spec: DecideSpec, heard: Joined, state: DecideState) -> tuple[np.ndarray, int | None, DecideState]:
     """Hear one more window.
+
+    Early beats are not smoothed: they count as long as they are remembered.
 
     Args:
         spec: smoothing and thresholds.
-        logits: (5,) of the newest window, from `join.join`.
+        heard: of the newest window; logits (5,).
         state: from `init_state` or the previous call.
 
     Returns:
         Smoothed probabilities (5,), the index of the class or None to abstain, and the next state.
     """
-    newest = np.asarray(logits, dtype=np.float64)
+    newest = np.asarray(heard.logits, dtype=np.float64)
     mean = newest if state.mean is None else state.mean + spec.smoothing * (newest - state.mean)
-    probabilities = join.probabilities(mean)
+    probabilities = join.probabilities(Joined(mean, heard.early).told)
     best = int(probabilities.argmax())
     standing = state.standing
     if standing is None or probabilities[best] - probabilities[standing] > spec.margin:
@@ -120,9 +126,10 @@ def step(spec: DecideSpec, logits: Logits, state: DecideState) -> tuple[np.ndarr
     return probabilities, answer, DecideState(mean, standing)
 
 
-def whole(logits: np.ndarray) -> np.ndarray:
-    """Probabilities (5,) of a whole recording: of the mean of its windows' calibrated logits (k, 5), k >= 1."""
-    return join.probabilities(np.asarray(logits, dtype=np.float64).mean(axis=0))
+def whole(decisions: Sequence[Decision]) -> np.ndarray:
+    """Probabilities (5,) of a whole recording from the decisions, one or more, that speak for it."""
+    moments = Joined(np.array([d.logits for d in decisions]), np.array([d.early for d in decisions]))
+    return join.probabilities(moments.whole().told)
 
 
 def withheld(spec: DecideSpec, quality: float, answer: int | None) -> bool:
@@ -134,18 +141,18 @@ def withheld(spec: DecideSpec, quality: float, answer: int | None) -> bool:
 
 
 def decision(
-    spec: DecideSpec, window: Window, logits: Logits, quality: Quality, state: DecideState
+    spec: DecideSpec, window: Window, heard: Joined, quality: Quality, state: DecideState
 ) -> tuple[Decision, DecideState]:
     """One rolling decision and the next state.
 
     Args:
         spec: smoothing and thresholds.
         window: where the window ends, its length, what its status would be if it is sure, and the beats' regularity.
-        logits: (5,) of the window, from `join.join`.
+        heard: of the window; logits (5,).
         quality: of the window.
         state: from `init_state` or the previous call.
     """
-    probabilities, answer, state = step(spec, logits, state)
+    probabilities, answer, state = step(spec, heard, state)
     status = window.status
     if status == "ok" and withheld(spec, quality.value, answer):
         status = "poor_signal"
@@ -164,7 +171,8 @@ def decision(
         quality=quality.value,
         quality_reason=quality.reason,
         heart_rate_bpm=regularity.heart_rate_bpm if regularity else None,
-        logits=tuple(float(x) for x in logits),
+        logits=tuple(float(x) for x in heard.logits),
+        early=float(heard.early),
         regularity=regularity,
     )
     return made, state

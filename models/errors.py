@@ -40,3 +40,8 @@ class ModelError(LaennecError):
     """A model bundle that is missing, damaged, foreign or inconsistent."""
 
     exit_code = 5
+
+
+def printable(text: object) -> str:
+    """What a damaged file or another's error says, as a part of one line that does not move the cursor."""
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:200])

@@ -16,6 +16,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 Array = np.ndarray
 
+RESAMPLERS = ("QQ", "LQ", "MQ", "HQ", "VHQ")
+#: FFT bins a second; the default takes 51,200.
+_MOST_BINS_HZ = 4_000_000
+#: Of a matrix' entries: a mel filter's are 1 at most, liftering multiplies by ten or so.
+_LARGEST = 1e6
+
 
 @dataclass(frozen=True)
 class FrontEndSpec:
@@ -59,6 +65,12 @@ class FrontEndSpec:
             raise ValueError("hop_samples <= frame_samples <= fft_samples must hold, all above 0")
         if not 0 <= self.cepstra <= self.bands:
             raise ValueError(f"cepstra must be between 0 and bands ({self.bands}), not {self.cepstra}")
+        if self.resampler not in RESAMPLERS:
+            raise ValueError(f"resampler must be one of {', '.join(RESAMPLERS)}, not {self.resampler!r:.20}")
+        if not (abs(self.floor) <= 100 and abs(self.pre_emphasis) <= 1 and self.bands <= 256):
+            raise ValueError("floor must be in [-100, 100], pre_emphasis in [-1, 1], bands 256 at most")
+        if self.rate_hz > 48_000 or self.fft_samples * self.rate_hz > _MOST_BINS_HZ * self.hop_samples:
+            raise ValueError("rate_hz must be 48000 at most, and fft_samples / hop_samples far smaller")
 
     @property
     def features(self) -> int:
@@ -105,15 +117,16 @@ class FrontEnd:
         matrices: from `train.filterbank.build` or a bundle.
 
     Raises:
-        ValueError: matrices whose shape does not fit the spec, or not finite, or a mel band without a single FFT bin.
+        ValueError: matrices whose shape does not fit the spec, or of numbers beyond use, or a mel band without a single
+            FFT bin.
     """
 
     def __init__(self, spec: FrontEndSpec, matrices: Matrices) -> None:
         bins = spec.fft_samples // 2 + 1
         if matrices.bank.shape != (spec.bands, bins) or matrices.cepstral.shape != (spec.cepstra, spec.bands):
             raise ValueError("the front end's matrices do not have the shapes that its spec asks for")
-        if not all(np.isfinite(matrix).all() for matrix in matrices):
-            raise ValueError("the front end's matrices hold values that are not finite")
+        if not all((np.abs(matrix) <= _LARGEST).all() for matrix in matrices):
+            raise ValueError("the front end's matrices hold values that are not finite, or huge")
         if not (matrices.bank > 0).any(axis=1).all():
             raise ValueError("a mel band holds no FFT bin: raise fft_samples or lower bands")
         self.spec = spec
@@ -123,6 +136,8 @@ class FrontEnd:
         self._bank = np.ascontiguousarray(matrices.bank[:, self._bins].T)
         self._window = np.hamming(spec.frame_samples)
         self._back = np.linalg.pinv(matrices.cepstral).T if spec.cepstra else None
+        if self._back is not None and not (np.abs(self._back) <= _LARGEST).all():
+            raise ValueError("the front end's cepstra can't be turned back into energies")
 
     @property
     def digest(self) -> str:

@@ -19,6 +19,8 @@ Array = np.ndarray
 #: What is said of the intervals between the sounds of one prominence.
 STATISTICS = ("shortest / median", "10 % quantile / median", "longest / median", "variation", "shortest", "median")
 _LEAST = 3
+#: Of bands and of swings.
+_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ class IntervalSpec:
     def __post_init__(self) -> None:
         if not 0 < self.memory_frames <= 10_000:
             raise ValueError(f"memory_frames must be from 1 to 10000, not {self.memory_frames}")
-        if not self.bands or min(self.bands) < 1:
-            raise ValueError(f"bands must be one or more numbers above 0, not {self.bands}")
+        if not 0 < len(self.bands) <= _MOST or min(self.bands) < 1:
+            raise ValueError(f"bands must be 1 to {_MOST} numbers above 0, not {self.bands}")
         usable = all(0 < swing < math.inf for swing in self.swings)
-        if not self.swings or not usable or list(self.swings) != sorted(self.swings):
-            raise ValueError(f"swings must be one or more numbers above 0, ascending, not {self.swings}")
+        if not 0 < len(self.swings) <= _MOST or not usable or list(self.swings) != sorted(self.swings):
+            raise ValueError(f"swings must be 1 to {_MOST} numbers above 0, ascending, not {self.swings}")
 
     @property
     def size(self) -> int:

@@ -82,8 +82,8 @@ class QualitySpec:
     usual_mobility: float = 0.7674
 
     def __post_init__(self) -> None:
-        if not all(math.isfinite(x) for x in (self.bias, *self.weights, *self.usual)):
-            raise ValueError("the quality index's weights must be finite numbers")
+        if not all(abs(x) <= _LARGEST for x in (self.bias, *self.weights, *self.usual)):
+            raise ValueError("the quality index's weights must be finite numbers, not huge")
 
     @property
     def weights(self) -> Measures:
@@ -96,6 +96,8 @@ class QualitySpec:
         return Measures(*(getattr(self, f"usual_{name}") for name in Measures._fields))
 
 
+#: Of a weight; the measures are below 10.
+_LARGEST = 1e6
 #: Below it the index comes with a reason.
 GOOD = 0.6
 _FASTEST_S, _SLOWEST_S = 0.3, 1.5

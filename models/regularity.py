@@ -29,6 +29,9 @@ _LIKE = 0.15
 _PREMATURE = 0.8
 _PAUSE = 0.95
 _LEAST_COVER = 0.9
+#: So many early beats are told where the rate is not sure, as in bigeminy, whose cycles are not like each other. Of
+#: some 700 recordings of CirCor and PASCAL none had as many and no sure rate.
+_REPEATED = 3
 _ENDS = 1.5  # cycles that begin or end outside, at most two
 
 
@@ -46,7 +49,7 @@ class Regularity(NamedTuple):
     confidence: float  # share of the time filled with like cycles, less where beats are unsure; 0 to 1
     variation: float | None  # standard deviation of the cycles over their mean; None for fewer than 3
     shortest: float | None  # shortest cycle over the median; None for fewer than 3
-    premature: tuple[Premature, ...]  # candidates, oldest first
+    premature: tuple[Premature, ...]  # candidates, oldest first; none or three and more where the rate is not known
 
 
 UNKNOWN = Regularity(None, 0.0, None, None, ())
@@ -73,7 +76,10 @@ def assess(beats: Sequence[Beat], heard_s: float) -> Regularity:
     if len(s1.lengths_s) < _LEAST_CYCLES:
         return Regularity(rate, confidence, None, None, ())
     variation = float(s1.lengths_s.std() / s1.lengths_s.mean())
-    return Regularity(rate, confidence, variation, float(s1.lengths_s.min() / median_s), _premature(s1, span_s))
+    early = _premature(s1, span_s)
+    if rate is None and len(early) < _REPEATED:
+        early = ()  # beats were lost or made up, and what seems early is mostly one of these
+    return Regularity(rate, confidence, variation, float(s1.lengths_s.min() / median_s), early)
 
 
 class _Cycles(NamedTuple):

@@ -1,4 +1,4 @@
-"""A stretch of audio and its place in the stream: what every source yields."""
+"""A stretch of audio and its place in the stream, and what becomes of a device: what sources yield."""
 
 from __future__ import annotations
 
@@ -30,6 +30,41 @@ class Block:
     reason: str = ""
 
 
+#: Why values that can't be heard are lost.
+NO_AUDIO = "values that are no audio"
+#: A value beyond this is no sample of any sound file or device (32-bit integers stay below), but damage; it would
+#: overflow the filters.
+_LARGEST = 1e12
+
+
+def runs(samples: Samples) -> Iterator[tuple[Samples, bool]]:
+    """The longest runs of audio (True) and of values that are none (False), in order; none of no samples."""
+    usable = np.abs(samples) <= _LARGEST  # false for NaN
+    edges = np.flatnonzero(np.diff(usable)) + 1
+    for run, good in zip(np.split(samples, edges), np.split(usable, edges), strict=True):
+        if len(run):
+            yield run, bool(good[0])
+
+
+#: What a device can be: heard; silent for a moment; away; being opened again; given up.
+CONDITIONS = ("listening", "stalled", "lost", "reconnecting", "gone")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A change of what becomes of a live device.
+
+    Attributes:
+        state: one of `CONDITIONS`. A source that says nothing is "listening".
+        start: index, as `Block.start`, of the sample that comes next.
+        detail: why, in words; empty where it speaks for itself.
+    """
+
+    state: str
+    start: int
+    detail: str = ""
+
+
 class Source(Protocol):
     """Something that can be listened to, once."""
 
@@ -41,8 +76,8 @@ class Source(Protocol):
     def description(self) -> dict[str, object]:
         """What the session log says of the source: kind, name, rate_hz, channel and the like; JSON values only."""
 
-    def blocks(self) -> Iterator[Block]:
-        """Blocks in the order heard, until the source ends or `stop` is called.
+    def blocks(self) -> Iterator[Block | Condition]:
+        """Blocks in the order heard, a live device's changes between them, until it ends or `stop` is called.
 
         Raises:
             InputFileError, DeviceError: the audio can't be read any further. What was yielded before stands.

@@ -53,8 +53,9 @@ def expand(paths: Iterable[Path]) -> list[Path]:
 def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
     """Hear a recording as a stream, as fast as it goes, and answer for the whole of it.
 
-    The answer is the calibrated mean over the windows that speak for the recording (`windows.recording_ends`); the
-    quality is their median, the heart rate the median of those known; it is withheld where no heart is heard.
+    The answer is the calibrated mean over the windows that speak for the recording (`windows.recording_ends`), and
+    early beats at any of these moments count; the quality is their median, the heart rate the median of those known;
+    it is withheld where no heart is heard.
 
     Args:
         path: a sound file.
@@ -83,7 +84,7 @@ def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: f
     speaking = [d for d in decisions if d.status not in {"listening", "gap"}] or list(decisions[-1:])
     if not speaking:
         return row  # shorter than the network can hear at all
-    probabilities = decide.whole(np.array([d.logits for d in speaking]))
+    probabilities = decide.whole(speaking)
     quality = float(np.median([d.quality for d in speaking if d.quality is not None]))
     rates = [d.heart_rate_bpm for d in decisions if d.heart_rate_bpm is not None]
     row |= {f"p_{name}": round(float(p), 6) for name, p in zip(CLASSES, probabilities, strict=True)}

@@ -1,25 +1,18 @@
-"""`laennec demo`, `listen`, `replay`, `classify`, `devices` and `doctor`."""
+"""`laennec demo`, `listen` and `replay`: the commands that run sessions."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
-from models import bundle as bundles
-from models.bundle import Bundle
-from models.errors import InputFileError, LaennecError, SettingError
-from stream import display, options
+from models.errors import LaennecError, SettingError
+from stream import options, running
 from stream.block import Source
 from stream.cases import CASES
 from stream.patient import NOISES, LostContact, Patient
-from stream.session import Session
-from stream.sinks.recorder import Recorder
 
 app = typer.Typer()
 
@@ -48,10 +41,14 @@ def demo(
     speed: SpeedOption = "1",
     model: options.ModelOption = None,
     log: options.LogOption = None,
+    log_max_mb: options.LogMaxOption = None,
+    log_daily: options.LogDailyOption = False,
     record: options.RecordOption = None,
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    metrics: options.MetricsOption = None,
+    metrics_host: options.MetricsHostOption = None,
 ) -> None:
     """Listen to a simulated patient: the whole pipeline, without a device or a file.
 
@@ -64,49 +61,77 @@ def demo(
     lost = LostContact.parse(lost_contact) if lost_contact is not None else None
     patient = Patient(case, heart_rate_bpm, seed=seed, snr_db=snr_db, noise=noise, lost_contact=lost)
     if out is not None:
-        if any((speed != "1", model, log, record, plain, json_lines)):
-            raise SettingError("--out runs no session: leave out --speed, --model, --log, --record, --plain and --json")
+        if any((speed != "1", model, log, record, plain, json_lines, metrics)):
+            unused = "--speed, --model, --log, --record, --plain, --json and --metrics"
+            raise SettingError(f"--out runs no session: leave out {unused}")
         said = truth_files.write(out, patient, 30.0 if seconds is None else seconds)
         if not quiet:
             typer.echo(said)
         return
     source = SimulatedSource(patient, seconds, speed=options.speed(speed))
-    _run(iter([lambda: source]), model, options.Output(log, record, plain, json_lines, quiet))
+    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    running.run(iter([lambda: source]), model, output)
 
 
 @app.command()
 def listen(
     device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME|INDEX", help="See `laennec devices`; else the default.")
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME|INDEX|ID", help="See `laennec devices`; else the remembered one, or the default."
+        ),
     ] = None,
     rate: Annotated[
         int | None, typer.Option("--rate", metavar="HZ", help="2000 to 192000; else the device's own.")
     ] = None,
     channel: options.ChannelOption = None,
+    remember: Annotated[bool, typer.Option("--remember", help="Listen to this device from now on.")] = False,
+    max_gap_s: options.GapOption = None,
+    ring_s: Annotated[float, typer.Option("--ring", metavar="S", help="Audio that may wait for the computer.")] = 10.0,
+    block_frames: Annotated[
+        int, typer.Option("--block", metavar="FRAMES", help="Per delivery of the device; 0: its own choice.")
+    ] = 0,
+    latency: Annotated[
+        str, typer.Option("--latency", metavar="low|high|S", help="What the driver may hold back.")
+    ] = "high",
     model: options.ModelOption = None,
     log: options.LogOption = None,
+    log_max_mb: options.LogMaxOption = None,
+    log_daily: options.LogDailyOption = False,
     record: options.RecordOption = None,
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    metrics: options.MetricsOption = None,
+    metrics_host: options.MetricsHostOption = None,
 ) -> None:
-    """Listen live, through a microphone or a digital stethoscope. Ctrl-C ends."""
-    from stream.sources.device import DeviceSource
-    from stream.sources.portaudio import quiet_stderr
+    """Listen live, through a microphone or a digital stethoscope. Ctrl-C ends.
 
-    held: list[DeviceSource] = []
+    A device that goes away is waited for, and opened again; the time between is counted as lost.
+    """
+    from stream import remembered
+    from stream.sources.capture import CaptureSpec
+    from stream.sources.live import LiveSource
+    from stream.sources.quiet import quiet_stderr
+
+    spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
+    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    held: list[LiveSource] = []
 
     def open_device() -> Source:
-        held.append(DeviceSource.open(device, rate, channel))
+        with remembered.instead(device) as wanted:
+            held.append(running.bounded(lambda: LiveSource(wanted, spec, max_gap_s)))
+        if remember:
+            remembered.remember(str(held[-1].description["id"]))
         return held[-1]
 
     try:
         with quiet_stderr():  # ALSA and PortAudio write there from C when a device dies
-            _run(iter([open_device]), model, options.Output(log, record, plain, json_lines, quiet))
-    except LaennecError as error:
-        _leave_if_wedged(held, error)
+            running.run(iter([open_device]), model, output)
+    except (LaennecError, KeyboardInterrupt) as error:
+        running.leave_if_wedged(held, error)
         raise
-    _leave_if_wedged(held, None)
+    running.leave_if_wedged(held, None)
 
 
 @app.command()
@@ -114,134 +139,54 @@ def replay(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC or OGG.")],
     speed: SpeedOption = "1",
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end, as a new session.")] = False,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault", metavar="KIND=S@T|rate=PPM", help="As a device with faults: drop, unplug or stall; repeatable."
+        ),
+    ] = None,
+    max_gap_s: options.GapOption = None,
     channel: options.ChannelOption = None,
     model: options.ModelOption = None,
     log: options.LogOption = None,
+    log_max_mb: options.LogMaxOption = None,
+    log_daily: options.LogDailyOption = False,
     record: options.RecordOption = None,
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    metrics: options.MetricsOption = None,
+    metrics_host: options.MetricsHostOption = None,
 ) -> None:
     """Hear recordings as simulated streams."""
     from stream.sources.file import FileSource
+    from stream.sources.virtual import Fault, FaultySource
 
-    pace = options.speed(speed)
+    pace, faults = options.speed(speed), [Fault.parse(text) for text in fault or ()]
+    if max_gap_s is not None and not faults:
+        raise SettingError("--max-gap says how long a device may stay away: give a --fault too")
     if record and (loop or len(files) > 1):
         raise SettingError("--record keeps one stream: give one file, and no --loop")
-    for name, kept in (("--record", record), ("--log", log)):
-        if kept and kept.resolve() in {path.resolve() for path in files}:
-            raise SettingError(f"{name} {kept}: would overwrite the recording that is replayed; give another name")
+    _spare(files, {"--record": record, "--log": log})
+
+    def opened(path: Path) -> Source:
+        if faults:
+            return FaultySource(FileSource(path, channel, None), faults, pace, max_gap_s)
+        return FileSource(path, channel, pace)
 
     def openers() -> Iterator[Callable[[], Source]]:
         while True:
             for path in files:
-                yield lambda path=path: FileSource(path, channel, pace)  # type: ignore[misc]
+                yield lambda path=path: opened(path)  # type: ignore[misc]
             if not loop:
                 return
 
-    _run(openers(), model, options.Output(log, record, plain, json_lines, quiet))
+    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    running.run(openers(), model, output)
 
 
-@app.command()
-def classify(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Sound files, or folders of them.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.csv|.jsonl", help="Else CSV on standard output.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Files at a time.")] = 1,
-    channel: options.ChannelOption = None,
-    model: options.ModelOption = None,
-) -> None:
-    """One row per recording: what the whole of it sounds like. Folders are walked."""
-    from stream import classify as classifier
-    from stream.sinks.table import table
-
-    bundle = bundles.load(model or bundles.SHIPPED)
-    found = classifier.expand(paths)
-    bad = 0
-    with table(out, classifier.COLUMNS) as write:
-        for row in classifier.rows(found, bundle, channel, jobs):
-            write(row)
-            bad += bool(row["error"])
-    if bad:
-        raise InputFileError(f"{bad} of {len(found)} recordings can't be used; see the column 'error'")
-
-
-@app.command()
-def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """What can be heard through."""
-    from dataclasses import asdict
-
-    from stream.sources import portaudio
-
-    found = portaudio.list_devices()
-    if as_json:
-        typer.echo(json.dumps([asdict(d) for d in found], indent=2, ensure_ascii=False))
-        return
-    for d in found:
-        default = "  (default)" if d.is_default else ""
-        typer.echo(f"{d.index:>3}  {d.full_name}  {d.max_input_channels} ch  {d.default_rate_hz} Hz{default}")
-    if not found:
-        typer.echo("no audio input device found: connect one, or try `laennec demo`, which needs none")
-
-
-@app.command()
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, model: options.ModelOption = None
-) -> None:
-    """What works on this machine, and what to do about the rest."""
-    from stream import doctor as examiner
-
-    findings = examiner.examine(model or bundles.SHIPPED)
-    if as_json:
-        typer.echo(json.dumps(examiner.as_json(findings), indent=2, ensure_ascii=False))
-    else:
-        for f in findings:
-            typer.echo(f"{f.state:<7} {f.name:<15} {f.detail}" + (f"\n{'':24}-> {f.remedy}" if f.remedy else ""))
-    if any(f.state == "fails" for f in findings):
-        raise typer.Exit(5)
-
-
-def _run(openers: Iterator[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
-    """Run a session per source, one after the other, on one screen and into one log."""
-    bundle = bundles.load(model or bundles.SHIPPED)
-    screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
-    session: Session | None = None
-    try:
-        with (
-            options.log_file(output.log) as log,
-            display.opened(screen_wanted) as screen,
-            display.stopping() as stopper,
-        ):
-            for opener in openers:
-                session = _session(opener(), bundle, output, log, screen is not None)
-                stopper.watch(session)
-                display.run(session, screen)
-                if session.stopped:
-                    break
-    finally:
-        if session and screen_wanted:
-            display.summary(session)
-
-
-def _session(
-    source: Source, bundle: Bundle, output: options.Output, log: Callable[[], TextIO | None], screen: bool
-) -> Session:
-    try:
-        recorder = Recorder(output.record, source.rate_hz) if output.record else None
-        sinks = options.sinks(output, log(), bundle, source, screen)
-    except (LaennecError, OSError):
-        source.close()
-        raise
-    return Session(source, bundle, sinks, recorder, output.record.name if output.record else "")
-
-
-def _leave_if_wedged(held: list, error: LaennecError | None) -> None:  # type: ignore[type-arg]
-    """A driver that does not let go would keep the interpreter from ending: leave without its consent."""
-    if not held or held[-1].closed_cleanly:
-        return
-    if error:
-        typer.echo(f"laennec: {error}", err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(error.exit_code if error else 0)
+def _spare(files: list[Path], written: dict[str, Path | None]) -> None:
+    """Refuse to write over what is read."""
+    for name, kept in written.items():
+        if kept and kept.resolve() in {path.resolve() for path in files}:
+            raise SettingError(f"{name} {kept}: would overwrite the recording that is replayed; give another name")

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -25,14 +25,21 @@ def wants_screen(plain: bool, json_lines: bool, quiet: bool) -> bool:
     return not (plain or json_lines or quiet) and screen_possible(Console())
 
 
+class Stoppable(Protocol):
+    """What can be asked to end: a session, a source."""
+
+    def stop(self) -> None:
+        """End soon; takes no lock."""
+
+
 class Stopper:
     """Hands a signal on to the session that runs. One that comes between two sessions ends the next at once."""
 
     def __init__(self) -> None:
         self.asked = False
-        self._session: Session | None = None
+        self._session: Stoppable | None = None
 
-    def watch(self, session: Session) -> None:
+    def watch(self, session: Stoppable) -> None:
         """The session that runs from now on."""
         self._session = session
         if self.asked:
@@ -72,12 +79,15 @@ def opened(wanted: bool) -> Iterator[Screen | None]:
 
 
 def summary(session: Session) -> None:
-    """What remains on the terminal after the screen has gone."""
+    """What remains on the terminal after the screen has gone, unless that was closed."""
     last = session.snapshot()
     sink = PlainSink(sys.stdout)
-    if last.decision:
-        sink.decision(last.decision)
-    sink.end(last.ledger, last.ended)
+    with contextlib.suppress(BrokenPipeError):
+        if last.decision:
+            sink.decision(last.decision)
+        if last.notice:
+            sink.notice(last.ledger.captured / last.rate_hz, last.notice)
+        sink.end(last.ledger, last.ended)
 
 
 def _run_under(session: Session, screen: Screen) -> None:

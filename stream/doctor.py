@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -18,6 +19,7 @@ from stream import golden
 from stream.monitor.layout import MIN_HEIGHT, MIN_WIDTH
 from stream.sources import portaudio
 
+_ALSA = Path("/dev/snd")  # where Linux keeps its sound cards
 _PACKAGES = ("numpy", "onnxruntime", "rich", "sounddevice", "soundfile", "soxr")
 
 
@@ -40,7 +42,20 @@ class Finding:
 
 def examine(model: Path) -> list[Finding]:
     """Look at everything; nothing is changed."""
-    return [_versions(), *_model(model), *_audio(), _terminal(), _disk()]
+    return [_versions(), *_model(model), *_audio(), *_permissions(), _terminal(), _disk()]
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """As every command's: 0, 5 where the model fails, 4 where an audio device does."""
+    failing = {f.name for f in findings if f.state == "fails"}
+    return 5 if failing & {"model", "golden vectors"} else 4 if failing else 0
+
+
+def text(findings: list[Finding]) -> str:
+    """A line each, its remedy under it."""
+    return "\n".join(
+        f"{f.state:<7} {f.name:<15} {f.detail}" + (f"\n{'':24}-> {f.remedy}" if f.remedy else "") for f in findings
+    )
 
 
 def as_json(findings: list[Finding]) -> list[dict[str, Any]]:
@@ -69,11 +84,29 @@ def _audio() -> list[Finding]:
     def listing() -> Finding:
         devices = portaudio.list_devices()
         if not devices:
-            return Finding("audio input", "notice", "PortAudio works, but there is no input device", "connect one")
+            nothing = "PortAudio works, but there is no input device"
+            if sys.platform == "linux" and not _ALSA.exists():
+                nothing += ", and the kernel sees no sound card"
+            return Finding("audio input", "notice", nothing, "connect one")
         default = next((d.name for d in devices if d.is_default), "none")
         return Finding("audio input", "ok", f"{len(devices)} input device(s), default: {default}")
 
     return [_try("audio input", "notice", listing)]
+
+
+def _permissions(folder: Path = _ALSA) -> list[Finding]:
+    """Whether Linux lets this user record; nothing where it shows no input of a sound card (or is not Linux)."""
+    inputs = sorted(folder.glob("pcm*c"))
+    closed = [node for node in inputs if not os.access(node, os.R_OK | os.W_OK)]
+    if not closed:
+        return [Finding("permissions", "ok", f"this user may open {len(inputs)} sound card input(s)")] if inputs else []
+    try:
+        group = closed[0].group()
+    except KeyError:  # in a container, the group may have no name
+        group = "audio"
+    detail = f"this user may not open {', '.join(map(str, closed))} (a sound server may still give access)"
+    remedy = f"join the group with `sudo usermod -aG {group} $USER` and log in again"
+    return [Finding("permissions", "notice", detail, remedy)]
 
 
 def _try(name: str, state: str, look: Callable[[], Finding]) -> Finding:

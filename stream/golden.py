@@ -12,11 +12,13 @@ import numpy as np
 from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import Decision
-from models.errors import ModelError
+from models.errors import ModelError, printable
 from models.rhythm import Beat
 from stream.block import Block, Samples
 from stream.pipeline import Event, Pipeline
+from stream.resample import RATES_HZ
 
+_MOST_BYTES = 16 * 2**20
 #: Largest difference of a probability: other processors round float32 sums otherwise.
 TOLERANCE = 1e-3
 _TIME_TOLERANCE_S = 1e-3
@@ -39,14 +41,20 @@ def replay(bundle: Bundle) -> tuple[int, float]:
     """
     path = path_of(bundle)
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("too large")
         held = json.loads(path.read_text(encoding="utf-8"))
-        rate_hz, cases = int(held["rate_hz"]), held["cases"]
+        rate_hz, cases = held["rate_hz"], held["cases"]
+        if rate_hz not in range(RATES_HZ[0], RATES_HZ[1] + 1):
+            raise ValueError("a sample rate that can't be heard")
         # numpy's max passes a NaN on, where Python's would lose it; of no cases at all it raises.
-        worst = float(np.max([_difference(case, _hear(bundle, rate_hz, _samples(case))) for case in cases]))
+        worst = float(np.max([_difference(case, _hear(bundle, int(rate_hz), _samples(case))) for case in cases]))
     except OSError as error:
         raise ModelError(f"{path}: no golden vectors beside the model; export it again") from error
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"{path}: the golden vectors are damaged ({error}); export the model again") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
+        raise ModelError(
+            f"{path}: the golden vectors are damaged ({printable(error)}); export the model again"
+        ) from error
     if not worst <= TOLERANCE:
         raise ModelError(f"{path}: a probability differs by {worst:.2g} from the exported one; reinstall Laennec")
     return sum(len(case["decisions"]) for case in cases), worst

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,19 +19,53 @@ from models.bundle import Bundle
 from models.errors import SettingError
 from stream.block import Source
 from stream.session import Sink
-from stream.sinks.jsonl import JsonlSink, open_log
+from stream.sinks.jsonl import JsonlSink, Lines
+from stream.sinks.log_file import LogFile, Rotation
 from stream.sinks.plain import PlainSink
+
+if TYPE_CHECKING:
+    from stream.sinks.metrics import MetricsSink
+
+MOST_LOG_MB = 100.0  # a log grows by 1 kB/s: about a day
 
 ModelOption = Annotated[Path | None, typer.Option("--model", metavar="FILE", help="A bundle; else the shipped one.")]
 LogOption = Annotated[
-    Path | None, typer.Option("--log", metavar="FILE.jsonl", help="Write decisions, beats and gaps here: JSON lines.")
+    Path | None,
+    typer.Option(
+        "--log", metavar="FILE.jsonl", help="Write decisions, beats and gaps here: JSON lines. An older log is kept."
+    ),
+]
+LogMaxOption = Annotated[
+    float | None,
+    typer.Option(
+        "--log-max-mb",
+        metavar="MB",
+        help=f"Begin a new log file before it gets longer; 0: never; else {MOST_LOG_MB:g}.",
+    ),
+]
+LogDailyOption = Annotated[bool, typer.Option("--log-daily", help="Begin a new log file each day, at midnight UTC.")]
+MetricsOption = Annotated[
+    int | None,
+    typer.Option("--metrics", metavar="PORT", min=1, max=65535, help="Serve Prometheus metrics to this computer."),
+]
+MetricsHostOption = Annotated[
+    str | None, typer.Option("--metrics-host", metavar="HOST", help="Serve them at this address; else 127.0.0.1.")
 ]
 RecordOption = Annotated[
-    Path | None, typer.Option("--record", metavar="FILE.wav", help="Keep the audio: .wav (32-bit float) or .flac.")
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="FILE.wav",
+        help="Keep the audio: .wav (32-bit float) or .flac (24 bit). An older recording is kept.",
+    ),
 ]
 PlainOption = Annotated[bool, typer.Option("--plain", help="One line per change of decision instead of the screen.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The log's lines on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Nothing on standard output.")]
+GapOption = Annotated[
+    float | None,
+    typer.Option("--max-gap", metavar="S", min=0, help="End when the device stays away longer; else wait for ever."),
+]
 ChannelOption = Annotated[int | None, typer.Option("--channel", metavar="N", help="Which channel to hear, from 1.")]
 
 
@@ -42,31 +78,104 @@ class Output:
     plain: bool = False
     json_lines: bool = False
     quiet: bool = False
+    rotation: Rotation = field(default_factory=Rotation)
+    metrics: tuple[str, int] | None = None
+
+
+def rotation(log: Path | None, max_mb: float | None, daily: bool) -> Rotation:
+    """When the log goes on in a new file, as the options have it.
+
+    Raises:
+        SettingError: no log, or no number of megabytes.
+    """
+    if log is None and (max_mb is not None or daily):
+        raise SettingError("--log-max-mb and --log-daily say when a log goes on in a new file: give --log too")
+    most = MOST_LOG_MB if max_mb is None else max_mb
+    if not 0 <= most < math.inf:
+        raise SettingError(f"--log-max-mb {most}: give a number of megabytes, or 0 for files of any length")
+    return Rotation(max(1, round(most * 1e6)) if most else None, daily)
+
+
+def address(port: int | None, host: str | None) -> tuple[str, int] | None:
+    """Where metrics are served, as the options have it: host and port.
+
+    Raises:
+        SettingError: a host without a port, or the package is missing.
+    """
+    if port is None:
+        if host is not None:
+            raise SettingError("--metrics-host says where metrics are served: give --metrics PORT too")
+        return None
+    if not importlib.util.find_spec("prometheus_client"):
+        raise SettingError("--metrics needs prometheus_client; run in the checkout: pip install -e '.[metrics]'")
+    return host or "127.0.0.1", port
+
+
+def output(
+    log: Path | None,
+    log_max_mb: float | None,
+    log_daily: bool,
+    record: Path | None,
+    plain: bool,
+    json_lines: bool,
+    quiet: bool,
+    port: int | None,
+    host: str | None,
+) -> Output:
+    """The options, checked.
+
+    Raises:
+        SettingError: as `rotation` and `address`.
+    """
+    when, at = rotation(log, log_max_mb, log_daily), address(port, host)
+    return Output(log, record, plain, json_lines, quiet, when, at)
 
 
 @contextlib.contextmanager
-def log_file(path: Path | None) -> Iterator[Callable[[], TextIO | None]]:
+def metrics(at: tuple[str, int] | None) -> Iterator[MetricsSink | None]:
+    """Serves metrics, if wanted.
+
+    Raises:
+        SettingError: the port is taken.
+    """
+    if at is None:
+        yield None
+        return
+    from stream.sinks.metrics import MetricsSink
+    from stream.sinks.metrics_server import served
+
+    sink = MetricsSink()
+    with served(sink, *at):
+        yield sink
+
+
+@contextlib.contextmanager
+def log_file(path: Path | None, when: Rotation | None = None) -> Iterator[Callable[[], Lines | None]]:
     """Opens the log when it is first asked for: a session that is refused leaves an older log as it was.
 
-    What it gives raises SettingError where the log can't be written, and is None where none is wanted.
-    """
-    streams: list[TextIO] = []
+    What it gives is a session's part of the log. It raises SettingError where the log can't be written, and is None
+    where none is wanted.
 
-    def stream() -> TextIO | None:
-        if path and not streams:
-            streams.append(open_log(path))
-        return streams[0] if streams else None
+    Raises:
+        LaennecError: at the end, where the log could not be written to its end.
+    """
+    opened: list[LogFile] = []
+
+    def stream() -> Lines | None:
+        if path and not opened:
+            opened.append(LogFile(path, when))
+        return opened[0].session() if opened else None
 
     try:
         yield stream
     finally:
-        for opened in streams:
-            # What could not be written is tried once more here; it was told already.
-            with contextlib.suppress(OSError):
-                opened.close()
+        for file in opened:
+            file.close()
+    for file in opened:
+        file.check()
 
 
-def sinks(output: Output, log: TextIO | None, bundle: Bundle, source: Source, screen: bool) -> list[Sink]:
+def sinks(output: Output, log: Lines | None, bundle: Bundle, source: Source, screen: bool) -> list[Sink]:
     """Who is told of a session's events."""
     head = header(bundle, source)
     told: list[Sink] = []
@@ -92,6 +201,14 @@ def header(bundle: Bundle, source: Source) -> dict[str, Any]:
         },
         "started": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+
+
+def latency(text: str) -> float | str:
+    """The latency an option names, in seconds where it is a number; `CaptureSpec` checks it."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def speed(text: str) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,14 +10,11 @@ import numpy as np
 from models.bundle import Bundle
 from models.decide import Decision
 from models.rhythm import Beat
-from stream.block import Block, Samples
+from stream.block import NO_AUDIO, Block, Samples, runs
 from stream.snapshot import Ledger, Level
 from stream.stretch import Stretch
 
 TRACE_S = 6.0
-#: A value beyond this is no sample of any sound file or device (32-bit integers stay below), but damage; it would
-#: overflow the filters.
-_LARGEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -74,11 +70,11 @@ class Pipeline:
         """
         self._lose(block.lost, block.reason)
         events: list[Event] = []
-        for samples, usable in _runs(block.samples):
+        for samples, usable in runs(block.samples):
             if usable:
                 events += self._hear(samples)
             else:
-                self._lose(len(samples), "values that are no audio")
+                self._lose(len(samples), NO_AUDIO)
         return events
 
     def flush(self) -> list[Event]:
@@ -145,12 +141,3 @@ class Pipeline:
     def _begin(self, start: int) -> None:
         self._stretch = Stretch(self._bundle, self._rate_hz, start, "gap")
         self.trace = Trace(np.zeros(0, dtype=np.float32), start / self._rate_hz)
-
-
-def _runs(samples: Samples) -> Iterator[tuple[Samples, bool]]:
-    """The longest runs of usable and of other values, in order; none of no samples."""
-    usable = np.abs(samples) <= _LARGEST  # false for NaN
-    edges = np.flatnonzero(np.diff(usable)) + 1
-    for run, good in zip(np.split(samples, edges), np.split(usable, edges), strict=True):
-        if len(run):
-            yield run, bool(good[0])

@@ -9,8 +9,9 @@ from models.bundle import Bundle
 from models.decide import Decision
 from models.errors import LaennecError
 from models.rhythm import Beat
-from stream.block import Block, Source
+from stream.block import Condition, Source
 from stream.pipeline import TRACE_S, Event, Gap, Pipeline
+from stream.sinks.hindered import HinderedError
 from stream.sinks.recorder import Recorder
 from stream.snapshot import Ledger, Snapshot
 
@@ -29,6 +30,12 @@ class Sink(Protocol):
     def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
         """Audio was lost."""
 
+    def condition(self, t_s: float, state: str, detail: str) -> None:
+        """What became of a live device, one of `block.CONDITIONS`."""
+
+    def notice(self, t_s: float, text: str) -> None:
+        """Something that the listener must know: one line that names the cause and what to do."""
+
     def end(self, ledger: Ledger, reason: str) -> None:
         """The session is over."""
 
@@ -40,21 +47,19 @@ class Session:
         source: what to listen to.
         bundle: the model.
         sinks: who is told.
-        recorder: keeps the audio, if given.
-        recording: its file's name, for the screen.
+        recorder: keeps the audio, if given. Where it can't any more, that is told, and listening goes on.
     """
 
-    def __init__(
-        self, source: Source, bundle: Bundle, sinks: list[Sink], recorder: Recorder | None = None, recording: str = ""
-    ) -> None:
+    def __init__(self, source: Source, bundle: Bundle, sinks: list[Sink], recorder: Recorder | None = None) -> None:
         self._source = source
         self._bundle = bundle
         self._sinks = sinks
         self._recorder = recorder
-        self._recording = recording
         self._pipeline = Pipeline(bundle, source.rate_hz)
         self._history: tuple[Decision, ...] = ()
         self._beats: tuple[Beat, ...] = ()
+        self._condition = Condition("listening", 0)
+        self._notice = ""
         self._stop_reason = ""
         self._failure: LaennecError | None = None
         self._ended = ""
@@ -75,9 +80,13 @@ class Session:
         """
         reason = "broken off"
         try:
-            for block in self._source.blocks():
-                self._record(block)
-                self._tell(self._pipeline.process(block))
+            for heard in self._source.blocks():
+                if isinstance(heard, Condition):
+                    self._tell_condition(heard)
+                else:
+                    if self._recorder:
+                        self._tell_notice(self._recorder.block(heard))
+                    self._tell(self._pipeline.process(heard))
                 after_block()
             reason = "end of input"
         except LaennecError as error:
@@ -88,14 +97,6 @@ class Session:
         if self._failure:
             raise self._failure
 
-    def _record(self, block: Block) -> None:
-        """Keep a block; where that fails the session ends, but what was heard is still decided and counted."""
-        try:
-            if self._recorder and not self._failure:
-                self._recorder.block(block)
-        except LaennecError as error:
-            self._fail(error)
-
     def _fail(self, error: LaennecError) -> None:
         """Remember the first failure, and end: those sinks that still work are to get everything."""
         self._failure = self._failure or error
@@ -103,7 +104,14 @@ class Session:
 
     def _finish(self, reason: str) -> None:
         try:
-            self._tell(self._pipeline.flush())
+            try:
+                self._tell(self._pipeline.flush())
+            except LaennecError as error:  # a model that fails on this sound; the log is ended all the same
+                self._fail(error)
+                reason = self._stop_reason
+            if self._recorder:
+                self._tell_notice(self._recorder.close())
+            self._ended = reason  # nothing is told after the end
             self._each(lambda sink: sink.end(self._pipeline.ledger, reason))
         finally:
             self._ended = reason
@@ -123,29 +131,43 @@ class Session:
     def _tell_gap(self, gap: Gap) -> None:
         self._each(lambda sink: sink.gap(gap.t_s, gap.lost_samples, gap.reason))
 
+    def _tell_condition(self, now: Condition) -> None:
+        self._condition = now
+        self._each(lambda sink: sink.condition(now.start / self._source.rate_hz, now.state, now.detail))
+
+    def _tell_notice(self, text: str) -> None:
+        if text and not self._ended:
+            self._notice = text
+            t_s = self._pipeline.ledger.captured / self._source.rate_hz
+            self._each(lambda sink: sink.notice(t_s, text))
+
     def _tell_beat(self, beat: Beat) -> None:
         self._beats = (*(b for b in self._beats if b.t_s > beat.t_s - TRACE_S), beat)
         self._each(lambda sink: sink.beat(beat))
 
     def _tell_decision(self, made: Decision) -> None:
-        if len(self._history) >= _MOST_HISTORY:
-            # Every other one of the older half: hours fit, and the newest minutes stay whole.
-            half = _MOST_HISTORY // 2
-            self._history = (*self._history[:half:2], *self._history[half:])
-        self._history = (*self._history, made)
+        self._history = (*_thinned(self._history), made)
         self._each(lambda sink: sink.decision(made))
 
     def _each(self, tell: Callable[[Sink], None]) -> None:
-        """Tell every sink; one that fails, or whose reader has gone (`| head`), is left out and ends the session."""
+        """Tell every sink; one that fails, or whose reader has gone (`| head`), is left out and ends the session.
+
+        One that copes with its failure stays, and all are told its notice.
+        """
+        said: list[str] = []
         for sink in list(self._sinks):
             try:
                 tell(sink)
+            except HinderedError as notice:
+                said.append(str(notice))
             except BrokenPipeError:
                 self._sinks.remove(sink)
                 self.stop("output closed")
             except LaennecError as error:
                 self._sinks.remove(sink)
                 self._fail(error)
+        for text in said:
+            self._tell_notice(text)
 
     @property
     def stopped(self) -> bool:
@@ -175,8 +197,22 @@ class Session:
             beats=self._beats,
             level=self._pipeline.level,
             ledger=self._pipeline.ledger,
-            latency_s=age() + self._pipeline.delay_s if age else None,
-            recording=self._recording,
+            latency_s=age() + self._pipeline.delay_s if age and self._condition.state == "listening" else None,
+            recording=self._recorder.name if self._recorder else "",
+            condition=self._condition.state,
+            condition_detail=self._condition.detail,
+            drift_ppm=getattr(self._source, "drift_ppm", None),
+            notice=self._notice,
             synthetic=about["kind"] == "simulated",
             ended=self._ended,
         )
+
+
+def _thinned(history: tuple[Decision, ...]) -> tuple[Decision, ...]:
+    """What may stay of a long history: the newer half, and of what is older one a step, evenly over all of the time."""
+    if len(history) < _MOST_HISTORY:
+        return history
+    half = _MOST_HISTORY // 2
+    step_s = history[half].t_s / (half // 2)
+    kept = {int(d.t_s / step_s): d for d in reversed(history[:half])}  # the first of each step
+    return (*reversed(kept.values()), *history[half:])

@@ -61,6 +61,10 @@ class Snapshot:
         ledger: samples so far.
         latency_s: from a sample's capture to its decision beyond the window itself, or None where not live.
         recording: name of the file being recorded, or empty.
+        condition: of a live device, one of `block.CONDITIONS`.
+        condition_detail: why, in words.
+        notice: the newest thing that the listener must know, beside the answers; or empty.
+        drift_ppm: how much faster the device's clock is than the computer's; None where not known.
         synthetic: True for a simulated patient.
         ended: why the stream ended, or empty while it runs.
     """
@@ -79,5 +83,9 @@ class Snapshot:
     ledger: Ledger = field(default_factory=Ledger)
     latency_s: float | None = None
     recording: str = ""
+    condition: str = "listening"
+    condition_detail: str = ""
+    drift_ppm: float | None = None
+    notice: str = ""
     synthetic: bool = False
     ended: str = ""

@@ -109,8 +109,8 @@ class Stretch:
         )
         logs = bundle.front_end.log_energies(cut)
         judged = quality.assess(spec, logs, self._loudness(end, len(cut)), bundle.quality)
-        logits = bundle.hear(recent, len(regularity.premature) if regularity else 0)
-        made, self._decide = decide.decision(bundle.decide, window, logits, judged, self._decide)
+        heard = bundle.hear(recent, len(regularity.premature) if regularity else 0)
+        made, self._decide = decide.decision(bundle.decide, window, heard, judged, self._decide)
         self.decided = True
         return made
 

@@ -28,15 +28,21 @@ PRELUDE = f"""
 import json, sys, time
 import numpy as np
 from models.errors import DeviceError, LaennecError
+from stream.block import Block, Condition
+from stream.sources.capture import CaptureSpec
 from stream.sources.device import DeviceSource
+from stream.sources.live import LiveSource
 from stream.sources.portaudio import list_devices
 
 def counts(samples):
     return (samples.astype(np.float64) * {FULL_SCALE}).astype(int)
 
+def blocks_of(source):
+    return (heard for heard in source.blocks() if isinstance(heard, Block))
+
 def take(source, count):
     blocks, total = [], 0
-    for block in source.blocks():
+    for block in blocks_of(source):
         blocks.append(block)
         total += len(block.samples)
         if total >= count:
@@ -204,10 +210,14 @@ class PulseServer:
             f"--load=module-native-protocol-unix auth-anonymous=1 socket={socket}",
             f"--load=module-pipe-source source_name=mic file={self.fifo} format=float32le rate={rate_hz} channels=1",
         ]
+        self._command = ["pulseaudio", *options, *modules]
         self._log = folder / "pulse.log"
-        with self._log.open("w") as log:
-            surroundings = {**os.environ, **self.env}
-            self.process = subprocess.Popen(["pulseaudio", *options, *modules], env=surroundings, stderr=log)
+        self.start()
+
+    def start(self) -> None:
+        """Begin, also after `kill`."""
+        with self._log.open("a") as log:
+            self.process = subprocess.Popen(self._command, env={**os.environ, **self.env}, stderr=log)
 
     def wait_until_ready(self) -> None:
         deadline_s = time.monotonic() + 10.0

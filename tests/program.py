@@ -120,7 +120,10 @@ def check_session(found: list[dict[str, Any]]) -> dict[str, Any]:
     assert list(first) == ["type", "schema", "laennec", "model", "source", "settings", "started"]
     assert (first["type"], first["schema"], set(first["model"])) == ("session", 1, {"id", "sha256"})
     decisions, beats, gaps = (of_type(kind, middle) for kind in ("decision", "beat", "gap"))
-    assert len(decisions) + len(beats) + len(gaps) == len(middle)
+    others = [*of_type("device", middle), *of_type("notice", middle)]
+    assert len(decisions) + len(beats) + len(gaps) + len(others) == len(middle)
+    for line in others:
+        assert list(line) == ["type", "t_s", *(("state", "detail") if line["type"] == "device" else ("text",))]
     for decision in decisions:
         check_decision(decision)
     for beat in beats:

@@ -18,6 +18,7 @@ import soundfile
 from conftest import ROOT
 
 from models.classes import CLASSES
+from models.join import NEVER, Joined
 from models.windows import decision_ends
 from train import baselines, protocols, results, scores
 from train.config import Config, to_dict
@@ -129,9 +130,11 @@ def _answers(config: Config, table: Table, case: Case, rng: np.random.Generator)
     rolling = []
     for i, told in zip(case.tested, logits, strict=True):
         ends = np.array(decision_ends(config.window, table.frames(int(i))))
-        rolling.append(told + rng.normal(0, 1, (len(ends), 5)) * np.sqrt(150 / ends)[:, None])
+        moments = told + rng.normal(0, 1, (len(ends), 5)) * np.sqrt(150 / ends)[:, None]
+        early = np.where(rng.random(len(ends)) < 0.02, 1.0, NEVER)
+        rolling.append(Joined(moments, early))
     device = rng.normal(0, 1, len(case.tested)) + [table.recordings[i].source == "pascal_a" for i in case.tested]
-    return Answers(case, logits, rolling, 0.6, np.array([0, 0.5, 1, 1, 0]), _told(table, case, rng), device)
+    return Answers(case, "default", logits, rolling, 0.6, np.array([0, 0.5, 1, 1, 0]), _told(table, case, rng), device)
 
 
 def _told(table: Table, case: Case, rng: np.random.Generator) -> Told | None:

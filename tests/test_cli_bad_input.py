@@ -242,9 +242,10 @@ def test_session_that_is_refused_leaves_an_older_log_as_it_was(
 ) -> None:
     write_wav(tmp_path / "good.wav", heart(1.0))
     stereo(tmp_path / "stereo.wav")
-    (tmp_path / "old.jsonl").write_text("an older session\n")
+    older = '{"type": "session", "laennec": "1"}\n'
+    (tmp_path / "old.jsonl").write_text(older)
     refused(run(*arguments, "--log", "old.jsonl", cwd=tmp_path), code)
-    assert (tmp_path / "old.jsonl").read_text() == "an older session\n"
+    assert (tmp_path / "old.jsonl").read_text() == older
 
 
 @pytest.mark.parametrize(("name", "cause"), [("rows.xlsx", ".csv or .jsonl"), ("missing/rows.csv", "No such file")])

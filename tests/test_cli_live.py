@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import signal
 import subprocess
 import time
@@ -20,7 +22,7 @@ from audio_servers import (
     require_portaudio,
     require_pulseaudio,
 )
-from program import RATE_HZ, check_session, heart, lines, of_type, started, succeed, wait_for_decisions
+from program import RATE_HZ, check_session, heart, lines, of_type, refused, run, started, succeed, wait_for_decisions
 
 LOOP_S = 20.0
 
@@ -32,6 +34,11 @@ def endless_heart() -> Iterator[np.ndarray]:
 
 def listening(*options: object, env: dict[str, str]) -> Any:
     return started("listen", "--rate", RATE_HZ, *options, env=env)
+
+
+def states(log: list[dict[str, Any]]) -> list[str]:
+    """What became of the device, each once: a state is told again with another detail."""
+    return [state for state, _ in itertools.groupby(line["state"] for line in of_type("device", log))]
 
 
 def finish(process: subprocess.Popen[str], within_s: float) -> tuple[int, str, str]:
@@ -119,7 +126,50 @@ def lost(log: Path, process: subprocess.Popen[str], within_s: float) -> str:
     return line
 
 
-def test_sound_server_that_dies_ends_the_session_with_4_and_a_whole_log(tmp_path: Path) -> None:
+def test_sound_server_that_dies_ends_the_session_with_4_and_a_whole_log_where_no_gap_is_wanted(tmp_path: Path) -> None:
+    require_pulseaudio()
+    log = tmp_path / "log.jsonl"
+    with pulse_server(tmp_path, RATE_HZ) as server, feeding(server.fifo) as fed:
+        fed.start(endless_heart(), chunk_s=0.02)
+        with listening("--device", "pulsemic", "--quiet", "--log", log, "--max-gap", 0, env=server.env) as process:
+            wait_for_decisions(log, 2, process)
+            server.kill()
+            line = lost(log, process, within_s=4.0)
+    assert "'pulsemic' went away: reconnect it" in line
+    assert states(lines(log)) == ["lost", "gone"]
+
+
+def test_a_sound_server_that_comes_back_is_heard_again_and_the_recording_replays_the_session(tmp_path: Path) -> None:
+    require_pulseaudio()
+    log, kept, again = tmp_path / "live.jsonl", tmp_path / "kept.wav", tmp_path / "again.jsonl"
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(pulse_server(tmp_path, RATE_HZ))
+        stack.enter_context(feeding(server.fifo)).start(endless_heart(), chunk_s=0.02)
+        options = ("--device", "pulsemic", "--quiet", "--log", log, "--record", kept)
+        process = stack.enter_context(listening(*options, env=server.env))
+        wait_for_decisions(log, 6, process)
+        server.kill()
+        time.sleep(2.0)
+        server.fifo.unlink()  # it makes its own, and refuses one that is there
+        server.start()
+        server.wait_until_ready()
+        stack.enter_context(feeding(server.fifo)).start(endless_heart(), chunk_s=0.02)
+        wait_for_decisions(log, 14, process)
+        process.send_signal(signal.SIGINT)
+        assert finish(process, within_s=5.0) == (0, "", "")
+    live = lines(log)
+    check_session(live)
+    assert states(live) == ["lost", "reconnecting", "listening"]
+    (gap,) = of_type("gap", live)
+    assert gap["reason"] == "the device was away"
+    assert gap["lost_samples"] > 1.5 * RATE_HZ
+    succeed("replay", kept, "--speed", "max", "--quiet", "--log", again)
+    for kind in ("decision", "beat", "gap"):
+        assert of_type(kind, lines(again)) == of_type(kind, live)
+    assert lines(again)[-1]["ledger"] == live[-1]["ledger"]
+
+
+def test_ctrl_c_ends_a_session_whose_device_is_away(tmp_path: Path) -> None:
     require_pulseaudio()
     log = tmp_path / "log.jsonl"
     with pulse_server(tmp_path, RATE_HZ) as server, feeding(server.fifo) as fed:
@@ -127,8 +177,45 @@ def test_sound_server_that_dies_ends_the_session_with_4_and_a_whole_log(tmp_path
         with listening("--device", "pulsemic", "--quiet", "--log", log, env=server.env) as process:
             wait_for_decisions(log, 2, process)
             server.kill()
-            line = lost(log, process, within_s=4.0)
-    assert "'pulsemic' went away: reconnect it" in line
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+            assert finish(process, within_s=2.0) == (0, "", "")
+    found = lines(log)
+    assert check_session(found)["reason"] == "stopped"
+    assert states(found) == ["lost", "reconnecting"]
+
+
+def test_a_sound_server_that_hangs_from_the_start_is_one_line_and_ctrl_c_is_heard(tmp_path: Path) -> None:
+    require_pulseaudio()
+    with pulse_server(tmp_path, RATE_HZ) as server:
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with listening("--device", "pulsemic", "--quiet", env=server.env) as process:
+            time.sleep(3.0)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=4)
+        assert process.returncode == 130
+        refused(run("listen", "--device", "pulsemic", "--quiet", **server.env), 4, "does not answer", "restart it")
+
+
+def test_a_device_is_remembered_only_when_asked(tmp_path: Path) -> None:
+    require_pulseaudio()
+    with pulse_server(tmp_path, RATE_HZ) as server, feeding(server.fifo) as fed:
+        fed.start(endless_heart(), chunk_s=0.02)
+        env = server.env | {"XDG_CONFIG_HOME": str(tmp_path / "settings")}
+        kept = tmp_path / "settings" / "laennec" / "device.json"
+        for options, written in ((("--device", "pulsemic"), False), (("--device", "pulsemic", "--remember"), True)):
+            log = tmp_path / f"{written}.jsonl"
+            with listening(*options, "--quiet", "--log", log, env=env) as process:
+                wait_for_decisions(log, 1, process)
+                process.send_signal(signal.SIGINT)
+                assert finish(process, within_s=5.0) == (0, "", "")
+            assert kept.exists() == written
+        kept.write_text(kept.read_text().replace("pulsemic", "another"))
+        refused(run("listen", "--quiet", **env), 4, "no input device matches 'alsa:another'")
+        kept.write_text("nothing")
+        refused(run("listen", "--quiet", **env), 2, "device.json", "delete it")
 
 
 def test_microphone_that_falls_silent_and_a_driver_that_hangs_do_not_hang_the_program(tmp_path: Path) -> None:
@@ -136,14 +223,17 @@ def test_microphone_that_falls_silent_and_a_driver_that_hangs_do_not_hang_the_pr
     log, kept = tmp_path / "log.jsonl", tmp_path / "kept.wav"
     with feeding(tmp_path / "microphone.fifo") as fed:
         env = alsa_environment(tmp_path, mono_file_microphone("microphone", fed.fifo))
-        with listening("--quiet", "--log", log, "--record", kept, env=env) as process:
+        with listening("--quiet", "--log", log, "--record", kept, "--max-gap", 0, env=env) as process:
             fed.start(itertools.islice(endless_heart(), 110), chunk_s=0.02)
             wait_for_decisions(log, 2, process)
-            # The end of 2.2 s of sound, 2 s of silence, and 2 s in which the driver is asked to let go.
-            line = lost(log, process, within_s=9.0)
+            # The end of 2.2 s of sound, 3.5 s of silence, and 2 s in which the driver is asked to let go.
+            line = lost(log, process, within_s=12.0)
     assert "gives no more audio" in line
+    assert states(lines(log)) == ["stalled", "lost", "gone"]
     assert "reconnect it" in line
-    assert soundfile.info(kept).frames == lines(log)[-1]["ledger"]["captured"]
+    ledger = lines(log)[-1]["ledger"]
+    assert soundfile.info(kept).frames == ledger["captured"] - ledger["dropped"]
+    assert ledger["dropped"] > 3 * RATE_HZ  # the silence is counted
 
 
 def test_ctrl_c_ends_a_session_whose_driver_hangs(tmp_path: Path) -> None:

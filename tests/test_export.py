@@ -34,7 +34,7 @@ from stream.pulse import Pulse
 from train import beats as beat_learning
 from train import checkpoint
 from train import run as train_run
-from train.config import Config
+from train.config import Config, recipes
 from train.datasets import Recording
 from train.headlines import headline
 from train.heart import fit as heart_fit
@@ -188,7 +188,8 @@ def test_the_bundle_is_valid_onnx_with_its_weights_inside(exported: Path) -> Non
 
 def test_the_exported_network_is_the_averaged_one_of_the_checkpoint(exported: Path, run: Path) -> None:
     trained = export_onnx.load(run)
-    fit = heart_fit(trained.config, made_up_table(), list(range(40)), trained.config.seed)
+    chosen = recipes(trained.config)[json.loads((run / "metrics.json").read_text())["recipe"]]
+    fit = heart_fit(chosen, made_up_table(), list(range(40)), trained.config.seed)
     averaged = fit.run(run / "model.safetensors", lambda *_: None, lambda: False)  # finished: read back as it is
     features = np.random.default_rng(0).normal(-8, 3, (3, 198, 32)).astype(np.float32)
     frames = np.array([198, 100, 8])
@@ -346,8 +347,8 @@ def streamed(loaded: bundle.Bundle, samples: np.ndarray) -> list[tuple[float, np
             if rest[0][0] == end:
                 pulse.end()
         told = end
-        logits = loaded.hear(recent, len(pulse.regularity.premature) if pulse else 0)
-        probabilities, _, deciding = decide.step(loaded.decide, logits, deciding)
+        moment = loaded.hear(recent, len(pulse.regularity.premature) if pulse else 0)
+        probabilities, _, deciding = decide.step(loaded.decide, moment, deciding)
         found.append((spec.span_samples(end) / spec.rate_hz, probabilities))
     return found
 
@@ -667,7 +668,7 @@ def test_an_unfinished_run_is_refused_with_code_3(run: Path, own_run: Path, tmp_
     config = tiny_bundle.tiny_config(fit=QUICK, beat_fit=QUICK, answer={"folds": 2})
     (own_run / "model.safetensors").unlink()
     with pytest.raises(LaennecError, match="stopped at step 1"):
-        heart_fit(config, made_up_table(), list(range(40)), 0).run(
+        heart_fit(recipes(config)["even"], made_up_table(), list(range(40)), 0).run(
             own_run / "model.safetensors", lambda *_: None, lambda: True
         )
     done = laennec("export", own_run, "--out", tmp_path / "x.onnx")
@@ -698,7 +699,9 @@ def test_a_quality_index_that_can_not_be_used_is_refused(own_run: Path, text: st
         export_onnx.load(own_run)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "answer.json", "metrics.json", "splits.json", "quality.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "answer.json", "metrics.json", "splits.json", "quality.json"]
+)
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "list"])
 def test_a_run_with_a_missing_or_damaged_file_is_refused(own_run: Path, name: str, damage: str) -> None:
     (own_run / name).unlink()
@@ -731,10 +734,23 @@ def test_an_answer_that_can_not_be_used_is_refused(own_run: Path, part: str, val
 
 @pytest.mark.parametrize("table", ["net", "beat_net"])
 def test_weights_that_do_not_fit_the_configuration_are_refused(own_run: Path, table: str) -> None:
-    held = checkpoint.load(own_run / "model.safetensors")
-    held.notes["config"][table]["hidden"] = 9
+    held, settings = checkpoint.load(own_run / "model.safetensors"), json.loads((own_run / "config.json").read_text())
+    for config in (held.notes["config"], settings):
+        config[table]["hidden"] = 9
     checkpoint.save(own_run / "model.safetensors", held)
-    with pytest.raises(InputFileError, match=r"not a whole training run|other settings than model") as caught:
+    (own_run / "config.json").write_text(json.dumps(settings))
+    says = {"net": "not a whole training run", "beat_net": "other settings than model"}[table]
+    with pytest.raises(InputFileError, match=says) as caught:
+        export_onnx.load(own_run)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("table", "key", "value"), [("net", "hidden", 9), ("sampling", "shares", {"folder": 1.0})])
+def test_a_network_of_none_of_a_run_s_recipes_is_refused(own_run: Path, table: str, key: str, value: Any) -> None:
+    held = checkpoint.load(own_run / "model.safetensors")
+    held.notes["config"][table][key] = value
+    checkpoint.save(own_run / "model.safetensors", held)
+    with pytest.raises(InputFileError, match=r"other settings than config\.json; train anew") as caught:
         export_onnx.load(own_run)
     assert "\n" not in str(caught.value)
 

@@ -25,7 +25,7 @@ from models.errors import ModelError
 from models.extrasystole import Machine
 from models.frontend import FrontEndSpec
 from models.intervals import IntervalSpec
-from models.join import JoinSpec, join, with_early_beats
+from models.join import NEVER, Joined, JoinSpec, join
 from models.nets import BeatNet, HeartNet
 from models.quality import QualitySpec
 from models.rhythm import RhythmSpec
@@ -206,6 +206,10 @@ def heard(loaded: bundle.Bundle) -> np.ndarray:
     return found
 
 
+def alike(one: Joined, other: Joined) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 @pytest.mark.parametrize("frames", [8, 60, 198, 300, 500, 598])
 @pytest.mark.parametrize("premature", [0, 1, 2, 5])
 def test_it_hears_the_window_the_memory_and_the_early_beats(
@@ -216,9 +220,13 @@ def test_it_hears_the_window_the_memory_and_the_early_beats(
     window = recent[-198:]
     told = intervals.describe(IntervalSpec(), 0.02, recent[-500:])
     logits = loaded.logits(window[None], np.array([len(window)]))[0]
-    joined = join(tiny_bundle.JOIN, logits, loaded.extrasystole.scores(told))
-    wanted = with_early_beats(tiny_bundle.JOIN, joined, np.array(premature))
-    assert np.array_equal(loaded.hear(recent[-loaded.recent_frames :], premature), wanted)
+    wanted = join(tiny_bundle.JOIN, logits, loaded.extrasystole.scores(told), np.array(premature))
+    found = loaded.hear(recent[-loaded.recent_frames :], premature)
+    assert isinstance(found, Joined)
+    assert alike(found, wanted)
+    assert (found.logits.shape, found.early.shape) == ((5,), ())
+    assert found.logits.dtype == np.float64
+    assert found.early == (tiny_bundle.JOIN.early if premature >= 2 else NEVER)
 
 
 def test_every_part_of_what_is_heard_matters(loaded: bundle.Bundle, heard: np.ndarray) -> None:
@@ -226,12 +234,15 @@ def test_every_part_of_what_is_heard_matters(loaded: bundle.Bundle, heard: np.nd
     assert loaded.recent_frames == 500
     recent = heard[-500:]
     plain, k = loaded.hear(recent, 0), CLASSES.index("extrasystole")
-    for other in (loaded.hear(recent[100:], 0), loaded.hear(recent, 1)):
-        assert abs(other[k] - plain[k]) > 1e-3
-        assert np.array_equal(np.delete(other, k), np.delete(plain, k))
-    assert loaded.hear(recent, 2)[k] > loaded.hear(recent, 1)[k] > plain[k]
-    assert np.array_equal(loaded.hear(recent, 2), loaded.hear(recent, 7))
-    assert np.array_equal(loaded.hear(heard, 0), plain)
+    early = loaded.hear(recent, 2)
+    for other in (loaded.hear(recent[100:], 0), early):
+        assert abs(other.told[k] - plain.told[k]) > 1e-3
+        assert np.array_equal(np.delete(other.told, k), np.delete(plain.told, k))
+    assert early.told[k] > plain.told[k]
+    assert np.array_equal(early.logits, plain.logits)
+    assert alike(loaded.hear(recent, 1), plain)
+    assert alike(loaded.hear(recent, 7), early)
+    assert alike(loaded.hear(heard, 0), plain)
 
 
 def test_a_model_without_a_machine_wants_no_more_than_its_window(tmp_path: Path, heard: np.ndarray) -> None:
@@ -240,9 +251,10 @@ def test_a_model_without_a_machine_wants_no_more_than_its_window(tmp_path: Path,
     assert (held.extrasystole, held.recent_frames) == (None, 198)
     window = heard[-198:]
     logits = held.logits(window[None], np.array([198]))[0]
-    wanted = with_early_beats(tiny_bundle.JOIN, join(tiny_bundle.JOIN, logits, np.zeros(())), np.array(1))
-    assert np.array_equal(held.hear(window, 1), wanted)
-    assert np.array_equal(held.hear(heard, 1), wanted)
+    wanted = join(tiny_bundle.JOIN, logits, np.zeros(()), np.array(2))
+    assert wanted.early != NEVER
+    assert alike(held.hear(window, 2), wanted)
+    assert alike(held.hear(heard, 2), wanted)
 
 
 def test_a_memory_shorter_than_the_window_wants_the_window(tmp_path: Path) -> None:
@@ -353,7 +365,7 @@ def test_a_network_for_other_features_is_refused(tmp_path: Path) -> None:
     helper.set_model_props(model, properties(json.dumps(tiny_bundle.default_meta())))
     path = tmp_path / "narrow.onnx"
     path.write_bytes(model.SerializeToString())
-    assert "can't run" in refusal(path)
+    assert "does not run" in refusal(path)
 
 
 def test_a_network_that_answers_nan_is_refused(tmp_path: Path) -> None:
@@ -378,8 +390,8 @@ def test_a_network_that_answers_nan_is_refused(tmp_path: Path) -> None:
         "[" * 100_000,
         '{"a":' * 100_000,
         '{"schema": ' + "9" * 5000 + "}",
-        '{"schema": 3, "classes": 5}',
-        '{"schema": 3, "classes": null}',
+        f'{{"schema": {bundle.SCHEMA}, "classes": 5}}',
+        f'{{"schema": {bundle.SCHEMA}, "classes": null}}',
         "\\ud800",
     ],
     ids=range(14),
@@ -418,8 +430,8 @@ def no_scale(meta: Meta) -> None:
 
 
 ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
-    "earlier schema": (put("schema", value=2), "has schema 2"),
-    "later schema": (put("schema", value=4), "has schema 4"),
+    "earlier schema": (put("schema", value=3), "has schema 3"),
+    "later schema": (put("schema", value=5), "has schema 5"),
     "odd schema": (put("schema", value={"a\nb": ["x" * 9999]}), "has schema"),
     "other order": (put("classes", value=list(reversed(CLASSES))), "other classes"),
     "fewer classes": (put("classes", value=list(CLASSES[:4])), "other classes"),
@@ -446,8 +458,14 @@ ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
     "bias as text": (put("join", "bias", value=["0"] * 5), "bias"),
     "bias NaN": (put("join", "bias", value=[float("nan")] * 5), "bias"),
     "endless bias": (put("join", "bias", value=[10**400] * 5), "description"),
-    "more counts": (put("join", "early", value=[0.0, 1.0, 2.0]), "early"),
-    "early NaN": (put("join", "early", value=[0.0, float("nan")]), "early"),
+    "early of more counts": (put("join", "early", value=[0.0, 1.0]), "early"),
+    "early of no count": (put("join", "early", value=[]), "early"),
+    "early NaN": (put("join", "early", value=float("nan")), "early"),
+    "early endless": (put("join", "early", value=float("-inf")), "early"),
+    "endless early": (put("join", "early", value=10**400), "early"),
+    "early as text": (put("join", "early", value="0"), "early"),
+    "early as truth": (put("join", "early", value=True), "early"),
+    "early null": (put("join", "early", value=None), "early"),
     "timbre as truth": (put("join", "timbre", value=True), "timbre"),
     "spacing endless": (put("join", "spacing", value=float("inf")), "spacing"),
     "unknown key of the join": (put("join", "mystery", value=1), "mystery"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
 from models.classes import CLASSES
-from models.join import COUNTS, NEVER, JoinSpec, join, probabilities, with_early_beats
+from models.join import ENOUGH, MEASURED_MOMENTS, NEVER, Joined, JoinSpec, join, over_all, probabilities, weigh
 
 EXTRASYSTOLE, ARTIFACT = CLASSES.index("extrasystole"), CLASSES.index("artifact")
 LOGITS = np.array([0.5, -1.0, 2.0, 1.5, -0.25])
@@ -21,7 +21,7 @@ specs = st.builds(
     bias=st.tuples(*[weights] * len(CLASSES)),
     timbre=weights,
     spacing=weights,
-    early=st.tuples(*[weights] * (COUNTS - 1)),
+    early=weights,
 )
 
 
@@ -38,101 +38,171 @@ def others(joined: np.ndarray) -> np.ndarray:
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 20))
 def test_the_default_leaves_the_networks_probabilities(seed: int, count: int) -> None:
     logits, scores, early = moments(seed, count)
-    joined = join(JoinSpec(), logits, scores)
-    np.testing.assert_allclose(probabilities(joined), softmax(logits, axis=-1), rtol=1e-12)
-    told = probabilities(with_early_beats(JoinSpec(), joined, early))
-    np.testing.assert_allclose(told, softmax(logits, axis=-1), atol=1e-12)
+    joined = join(JoinSpec(), logits, scores, early)
+    np.testing.assert_allclose(probabilities(joined.logits), softmax(logits, axis=-1), rtol=1e-12)
+    np.testing.assert_allclose(probabilities(joined.told), softmax(logits, axis=-1), atol=1e-12)
 
 
 @given(spec=specs, seed=st.integers(0, 2**31), recordings=st.integers(1, 4), windows=st.integers(1, 6))
-def test_means_over_windows_are_joined_as_the_windows_are(
+def test_means_over_windows_are_weighed_as_the_windows_are(
     spec: JoinSpec, seed: int, recordings: int, windows: int
 ) -> None:
     logits, scores, _ = moments(seed, recordings, windows)
-    joined = join(spec, logits, scores)
+    joined = weigh(spec, logits, scores)
     assert joined.shape == (recordings, windows, 5)
-    of_means = join(spec, logits.mean(axis=1), scores.mean(axis=1))
+    of_means = weigh(spec, logits.mean(axis=1), scores.mean(axis=1))
     np.testing.assert_allclose(of_means, joined.mean(axis=1), rtol=1e-9, atol=1e-9)
 
 
 @given(spec=specs, seed=st.integers(0, 2**31), count=st.integers(1, 5))
 def test_many_at_once_are_joined_as_each_alone(spec: JoinSpec, seed: int, count: int) -> None:
     logits, scores, early = moments(seed, count)
-    alone = [join(spec, logits[i], scores[i]) for i in range(count)]
-    np.testing.assert_allclose(join(spec, logits, scores), alone, rtol=1e-12, atol=1e-12)
-    told = [with_early_beats(spec, one, early[i]) for i, one in enumerate(alone)]
-    np.testing.assert_allclose(with_early_beats(spec, np.array(alone), early), told, rtol=1e-12, atol=1e-12)
+    together = join(spec, logits, scores, early)
+    assert (together.logits.shape, together.early.shape, together.told.shape) == ((count, 5), (count,), (count, 5))
+    alone = [join(spec, logits[i], scores[i], early[i]) for i in range(count)]
+    np.testing.assert_allclose(together.logits, [one.logits for one in alone], rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(together.early, [one.early for one in alone])
+    np.testing.assert_allclose(together.told, [one.told for one in alone], rtol=1e-12, atol=1e-12)
+
+
+@given(spec=specs, seed=st.integers(0, 2**31), count=st.integers(1, 5))
+def test_what_is_weighed_knows_nothing_of_early_beats(spec: JoinSpec, seed: int, count: int) -> None:
+    logits, scores, early = moments(seed, count)
+    assert np.array_equal(join(spec, logits, scores, early).logits, weigh(spec, logits, scores))
 
 
 def test_the_network_is_cooled_and_each_class_has_its_bias() -> None:
     bias = (0.1, 0.2, 0.3, 0.4, 0.5)
-    found = join(JoinSpec(temperature=2.0, bias=bias), LOGITS, SILENT)
+    found = weigh(JoinSpec(temperature=2.0, bias=bias), LOGITS, SILENT)
     np.testing.assert_allclose(found, LOGITS / 2 + bias)
 
 
 def test_timbre_weighs_the_networks_own_word_on_extrasystoles() -> None:
-    found = join(JoinSpec(temperature=2.0, timbre=0.25), LOGITS, SILENT)
+    found = weigh(JoinSpec(temperature=2.0, timbre=0.25), LOGITS, SILENT)
     assert found[EXTRASYSTOLE] == pytest.approx(LOGITS[EXTRASYSTOLE] / 2 * 0.25)
     np.testing.assert_allclose(others(found), others(LOGITS) / 2)
 
 
 def test_spacing_speaks_for_extrasystoles_alone() -> None:
-    found = join(JoinSpec(temperature=2.0, spacing=1.5), LOGITS, np.array(0.8))
+    found = weigh(JoinSpec(temperature=2.0, spacing=1.5), LOGITS, np.array(0.8))
     assert found[EXTRASYSTOLE] == pytest.approx(LOGITS[EXTRASYSTOLE] / 2 + 1.5 * 0.8)
     np.testing.assert_allclose(others(found), others(LOGITS) / 2)
 
 
 # --- early beats
 
-SPEC = JoinSpec(early=(-0.75, 2.0))
+SPEC = JoinSpec(early=2.0)
 
 
-@pytest.mark.parametrize(("count", "odds"), [(0, NEVER), (1, -0.75), (2, 2.0), (3, 2.0), (20, 2.0)])
+def heard(logits: np.ndarray, count: int) -> Joined:
+    """What the network says left as it is, and so many early beats."""
+    return join(SPEC, logits, SILENT, np.array(count))
+
+
+@pytest.mark.parametrize(("count", "odds"), [(0, NEVER), (1, NEVER), (2, 2.0), (3, 2.0), (20, 2.0)])
 def test_of_a_heart_that_is_spaced_as_a_normal_one_early_beats_say_what_they_weigh(count: int, odds: float) -> None:
-    """Two and more share a weight. How the other hearts and what is none compare stays as it was."""
-    joined = LOGITS.copy()
-    joined[EXTRASYSTOLE] = -50
-    p = probabilities(with_early_beats(SPEC, joined, np.array(count)))
+    """Two and more share a weight, one has none. How the other hearts and what is none compare stays as it was."""
+    logits = LOGITS.copy()
+    logits[EXTRASYSTOLE] = -80
+    joined = heard(logits, count)
+    assert joined.early == odds
+    p = probabilities(joined.told)
     hearts = 1 - p[ARTIFACT]
-    assert p[EXTRASYSTOLE] / hearts == pytest.approx(expit(odds))
+    assert p[EXTRASYSTOLE] / hearts == pytest.approx(expit(odds), rel=1e-9, abs=0)
     np.testing.assert_allclose(others(p) / p[0], np.exp(others(LOGITS) - LOGITS[0]))
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@given(spec=specs, seed=st.integers(0, 2**31))
+def test_one_early_beat_changes_nothing_and_two_do(spec: JoinSpec, seed: int) -> None:
+    """One alone is often misheard."""
+    logits, score, _ = moments(seed)
+    none, one, two, many = (join(spec, logits, score, np.array(n)) for n in (0, 1, 2, 9))
+    assert none.early == one.early == NEVER
+    assert two.early == many.early == spec.early
+    assert np.array_equal(one.told, none.told)
+    assert np.array_equal(two.told, many.told)
+    p = softmax(none.logits)
+    p[EXTRASYSTOLE] += np.delete(p, [EXTRASYSTOLE, ARTIFACT]).sum() * np.exp(spec.early)
+    np.testing.assert_allclose(probabilities(two.told), p / p.sum(), rtol=1e-9, atol=1e-12)
+    assert ENOUGH == 2
+
+
+@pytest.mark.parametrize("count", [2, 5])
 def test_both_ways_to_be_an_extrasystole_add_up(count: int) -> None:
     odds = np.exp(LOGITS)
     hearts = odds.sum() - odds[EXTRASYSTOLE] - odds[ARTIFACT]
-    odds[EXTRASYSTOLE] += hearts * np.exp(SPEC.early[count - 1])
-    found = probabilities(with_early_beats(SPEC, LOGITS, np.array(count)))
-    np.testing.assert_allclose(found, odds / odds.sum())
+    odds[EXTRASYSTOLE] += hearts * np.exp(2.0)
+    np.testing.assert_allclose(probabilities(heard(LOGITS, count).told), odds / odds.sum())
 
 
-@given(seed=st.integers(0, 2**31), early=st.tuples(weights, weights))
-def test_early_beats_never_speak_against_extrasystoles(seed: int, early: tuple[float, float]) -> None:
-    joined, _, counts = moments(seed, 10)
-    told = with_early_beats(JoinSpec(early=early), joined, counts)
-    assert (told[:, EXTRASYSTOLE] >= joined[:, EXTRASYSTOLE]).all()
-    assert np.array_equal(others(told), others(joined))
+@given(seed=st.integers(0, 2**31), early=weights)
+def test_early_beats_never_speak_against_extrasystoles(seed: int, early: float) -> None:
+    logits, scores, counts = moments(seed, 10)
+    joined = join(JoinSpec(early=early), logits, scores, counts)
+    assert (joined.told[:, EXTRASYSTOLE] >= joined.logits[:, EXTRASYSTOLE]).all()
+    assert np.array_equal(others(joined.told), others(joined.logits))
 
 
 def test_where_no_heart_is_heard_early_beats_count_nothing() -> None:
-    joined = np.array([0.0, 0, 0, 0, 30])
-    p = probabilities(with_early_beats(SPEC, joined, np.array(5)))
+    p = probabilities(heard(np.array([0.0, 0, 0, 0, 30]), 5).told)
     assert p[ARTIFACT] > 1 - 1e-10
 
 
 def test_what_was_given_is_left_as_it_was() -> None:
     logits = LOGITS.copy()
-    with_early_beats(SPEC, join(JoinSpec(spacing=1.0, bias=(1.0,) * 5), logits, np.array(1.0)), np.array(2))
-    with_early_beats(SPEC, logits, np.array(2))
+    spec = JoinSpec(spacing=1.0, bias=(1.0,) * 5, early=2.0)
+    joined = join(spec, logits, np.array(1.0), np.array(2))
+    before = joined.logits.copy()
+    assert (joined.told != before).any()
     assert (logits == LOGITS).all()
+    assert (joined.logits == before).all()
+    several = Joined(np.tile(LOGITS, (2, 1)), np.array([NEVER, 2.0]))
+    assert (several.whole().told != LOGITS).any()
+    assert (several.logits == LOGITS).all()
+    assert several.early.tolist() == [NEVER, 2.0]
+
+
+# --- a whole recording
+
+
+@given(spec=specs, seed=st.integers(0, 2**31), count=st.integers(1, 12))
+def test_a_whole_recording_is_the_mean_of_its_logits_and_the_most_of_its_early_beats(
+    spec: JoinSpec, seed: int, count: int
+) -> None:
+    logits, scores, early = moments(seed, count)
+    told = join(spec, logits, scores, early).whole()
+    wanted = join(spec, logits.mean(axis=0), scores.mean(axis=0), early.max())
+    assert (told.logits.shape, told.early.shape) == ((5,), ())
+    np.testing.assert_allclose(told.logits, wanted.logits, rtol=1e-9, atol=1e-9)
+    assert told.early == (spec.early if (early >= 2).any() else NEVER)
+    np.testing.assert_allclose(told.told, wanted.told, rtol=1e-9, atol=1e-9)
+
+
+@given(spec=specs, seed=st.integers(0, 2**31))
+def test_the_whole_of_one_moment_is_that_moment(spec: JoinSpec, seed: int) -> None:
+    joined = join(spec, *moments(seed, 1))
+    assert np.array_equal(joined.whole().told, joined.told[0])
+
+
+@pytest.mark.parametrize("at", [0, 4, 9])
+def test_early_beats_at_any_one_moment_tell_of_the_whole_as_much_as_at_all_of_them(at: int) -> None:
+    logits, _, _ = moments(3, 10)
+    once = np.full(10, NEVER)
+    once[at] = 2.0
+    told = Joined(logits, once).whole().told
+    assert np.array_equal(told, Joined(logits, np.full(10, 2.0)).whole().told)
+    assert told[EXTRASYSTOLE] > Joined(logits, np.full(10, NEVER)).whole().told[EXTRASYSTOLE] + 0.1
+
+
+# --- numbers
 
 
 def test_logits_of_the_graph_are_joined_in_double_precision() -> None:
     spec, logits = JoinSpec(temperature=3.0, timbre=0.3), (LOGITS / 3).astype(np.float32)[None]
-    found = join(spec, logits, SILENT)
+    found = weigh(spec, logits, SILENT)
     assert found.dtype == np.float64
-    assert (found == join(spec, logits.astype(np.float64), SILENT)).all()
+    assert (found == weigh(spec, logits.astype(np.float64), SILENT)).all()
+    assert join(spec, logits, SILENT, np.array([2])).told.dtype == np.float64
 
 
 @given(st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 5), min_size=1, max_size=5).map(np.array))
@@ -151,13 +221,28 @@ def test_probabilities_are_shares_however_large_the_logits(logits: np.ndarray) -
         ({"temperature": float("inf")}, "temperature"),
         ({"bias": (0.0,) * 4}, "bias"),
         ({"bias": (0.0,) * 4 + (float("nan"),)}, "bias"),
-        ({"early": (0.0,) * 3}, "early"),
-        ({"early": ()}, "early"),
-        ({"early": (0.0, float("inf"))}, "early"),
-        ({"timbre": float("nan")}, "timbre and spacing"),
-        ({"spacing": float("-inf")}, "timbre and spacing"),
+        ({"early": float("nan")}, "timbre, spacing and early"),
+        ({"early": float("inf")}, "timbre, spacing and early"),
+        ({"early": float("-inf")}, "timbre, spacing and early"),
+        ({"timbre": float("nan")}, "timbre, spacing and early"),
+        ({"spacing": float("-inf")}, "timbre, spacing and early"),
     ],
 )
 def test_what_can_not_be_used_is_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         JoinSpec(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("moments_", [1, 5, MEASURED_MOMENTS])
+def test_early_beats_at_any_moment_of_a_recording_as_long_as_those_measured_tell_of_all(moments_: int) -> None:
+    early = np.full(moments_, NEVER)
+    early[moments_ // 2] = 1.5
+    assert over_all(early) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("times", [2, 10, 100])
+def test_in_a_longer_recording_a_false_one_is_likelier_and_tells_less(times: int) -> None:
+    early = np.full(times * MEASURED_MOMENTS, NEVER)
+    early[3] = 1.5
+    assert over_all(early) == pytest.approx(1.5 - np.log(times))
+    assert over_all(np.zeros(0)) == NEVER

@@ -187,6 +187,16 @@ def test_trigeminy_is_told_from_the_usual_cycle() -> None:
     assert [early.t_s for early in found.premature] == pytest.approx(onsets[2::3])
 
 
+def test_where_no_rate_is_sure_no_beat_is_called_early() -> None:
+    """The same beats, heard surely and doubtfully."""
+    onsets = sums([0.8, 0.8, 0.8, 0.8, 0.45, 1.15, 0.8, 0.8, 0.8, 0.8])
+    sure, unsure = (assess(heart(onsets, confidence=c), 10.0) for c in (0.9, 0.35))
+    assert len(sure.premature) == 1
+    assert sure.heart_rate_bpm is not None
+    assert (unsure.heart_rate_bpm, unsure.premature) == (None, ())  # one; three would be told, as in bigeminy
+    assert unsure.shortest == sure.shortest
+
+
 def test_sounds_at_random_have_no_rate() -> None:
     rng = np.random.default_rng(0)
     for _ in range(500):

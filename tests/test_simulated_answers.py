@@ -32,18 +32,29 @@ def heard(model: Bundle, patient: Patient, folder: Path) -> Row:
     return classify(path, model)
 
 
-@pytest.mark.parametrize("bpm", [60, 72, 90])
+def likeliest(row: Row) -> str:
+    return max(CLASSES, key=lambda name: float(row[f"p_{name}"]))
+
+
 @pytest.mark.parametrize("case", ["normal", "murmur", "artifact", "holosystolic_murmur", "vibratory_murmur"])
-def test_clear_patients_are_called_what_they_are(shipped: Bundle, tmp_path: Path, case: str, bpm: int) -> None:
-    patient = Patient(case, heart_rate_bpm=bpm, snr_db=20, seed=1)
-    row = heard(shipped, patient, tmp_path)
-    assert max(CLASSES, key=lambda name: row[f"p_{name}"]) == patient.kind.label
+def test_clear_patients_are_called_what_they_are(shipped: Bundle, tmp_path: Path, case: str) -> None:
+    """Nine of ten at least, as the README says."""
+    patients = [Patient(case, heart_rate_bpm=bpm, snr_db=20, seed=s) for bpm in (60, 66, 72, 80, 90) for s in range(2)]
+    told = [likeliest(heard(shipped, patient, tmp_path)) for patient in patients]
+    assert told.count(patients[0].kind.label) >= 9
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_extrasystoles_at_the_usual_rate_are_called_so(shipped: Bundle, tmp_path: Path, seed: int) -> None:
-    row = heard(shipped, Patient("extrasystole", snr_db=20, seed=seed), tmp_path)
-    assert max(CLASSES, key=lambda name: row[f"p_{name}"]) == "extrasystole"
+    assert likeliest(heard(shipped, Patient("extrasystole", snr_db=20, seed=seed), tmp_path)) == "extrasystole"
+
+
+@pytest.mark.parametrize("case", ["extrasystole", "trigeminy"])
+def test_at_other_rates_most_are_called_so(shipped: Bundle, tmp_path: Path, case: str) -> None:
+    """At least nine of twelve, as the README says."""
+    patients = [Patient(case, heart_rate_bpm=bpm, snr_db=20, seed=s) for bpm in (60, 66, 80, 90) for s in range(3)]
+    told = [likeliest(heard(shipped, patient, tmp_path)) for patient in patients]
+    assert told.count("extrasystole") >= 9
 
 
 @pytest.mark.parametrize("case", ["normal", "murmur"])

@@ -24,10 +24,12 @@ from audio_servers import (
     run_driver,
 )
 
-from models.errors import DeviceError, SettingError
-from stream.sources.device import DeviceSource, _Watchdog
+from models.errors import DeviceError
+from stream.sources import health
+from stream.sources.devices import DeviceInfo, choose, numbered
 from stream.sources.frame_clock import FrameClock
-from stream.sources.portaudio import DeviceInfo, choose, quiet_stderr
+from stream.sources.portaudio import RefusedError, Wanted
+from stream.sources.quiet import quiet_stderr
 
 # ---------------------------------------------------------------------------------------------- exactness
 
@@ -44,7 +46,7 @@ def ramp_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 EXACT = f"""
 rate_hz, block_frames = map(int, sys.argv[1:])
-source = DeviceSource.open("filemic", rate_hz, None, ring_s={RING_SAMPLES} / rate_hz, block_frames=block_frames)
+source = DeviceSource.open("filemic", CaptureSpec(rate_hz, None, {RING_SAMPLES} / rate_hz, block_frames))
 blocks = take(source, 100_000)
 source.close()
 heard = np.concatenate([block.samples for block in blocks])
@@ -79,7 +81,7 @@ def test_capture_is_exact_to_the_bit(tmp_path: Path, ramp_file: Path, rate_hz: i
 
 CHANNEL = f"""
 channel = int(sys.argv[1]) or None
-source = DeviceSource.open("filemic", 4000, channel, ring_s={RING_SAMPLES} / 4000)
+source = DeviceSource.open("filemic", CaptureSpec(4000, channel, {RING_SAMPLES} / 4000))
 heard = np.concatenate([block.samples for block in take(source, 2000)])[:2000]
 source.close()
 report(heard=counts(heard).tolist(), description=source.description)
@@ -99,6 +101,7 @@ def test_one_channel_is_chosen_never_a_mixture(tmp_path: Path, channel: int | No
         "name": "filemic",
         "host_api": "ALSA",
         "index": 0,
+        "id": "alsa:filemic",
         "rate_hz": 4000,
         "channel": heard,
         "channels": channels,
@@ -108,9 +111,9 @@ def test_one_channel_is_chosen_never_a_mixture(tmp_path: Path, channel: int | No
 # ---------------------------------------------------------------------------------------------- losses
 
 OVERRUN = f"""
-source = DeviceSource.open("filemic", 48000, None, ring_s=0.5, block_frames=37)
+source = DeviceSource.open("filemic", CaptureSpec(48000, ring_s=0.5, block_frames=37))
 expected, read, lost, losses, wrong = 0, 0, 0, 0, 0
-for turn, block in enumerate(source.blocks()):
+for turn, block in enumerate(blocks_of(source)):
     wrong += block.start - block.lost != expected
     wrong += bool(block.lost) != ("overrun" in block.reason)
     expected = block.start + len(block.samples)
@@ -139,9 +142,9 @@ def test_stalled_reader_learns_the_exact_indices_it_lost(tmp_path: Path, ramp_fi
 
 
 GAP = """
-source = DeviceSource.open("pulsemic", 4000, None)
+source = DeviceSource.open("pulsemic", CaptureSpec(4000))
 gaps, offsets = [], []
-for block in source.blocks():
+for block in blocks_of(source):
     if block.lost:
         gaps.append([block.lost, block.reason])
     offsets.append(int(counts(block.samples)[0]) - block.start)
@@ -207,10 +210,10 @@ def test_each_step_is_counted_once() -> None:
 # ---------------------------------------------------------------------------------------------- dead devices
 
 WEDGED = """
-source = DeviceSource.open("filemic", 48000, None)
+source = DeviceSource.open("filemic", CaptureSpec(48000))
 read = 0
 try:
-    for block in source.blocks():
+    for block in blocks_of(source):
         read += len(block.samples)
 except DeviceError as error:
     failed_s, message, code = time.monotonic(), str(error), error.exit_code
@@ -236,17 +239,17 @@ def test_wedged_driver_is_noticed_and_let_go(tmp_path: Path) -> None:
     assert facts["read"] == facts["captured"] > 59_000, "what came before the end must be handed out"
     assert "gives no more audio" in facts["message"]
     assert facts["code"] == 4
-    assert facts["failed_s"] - fed.fed_last_s < 3.0
-    assert 1.9 < facts["silent_s"] < 3.0
+    assert facts["failed_s"] - fed.fed_last_s < 4.5
+    assert 3.4 < facts["silent_s"] < 4.5
     assert facts["close_s"] < 3.0
     assert not facts["clean"]
     assert exit_s - facts["done_s"] < 2.0, "the interpreter hung at exit"
 
 
 STOPPED = """
-source = DeviceSource.open("filemic", 4000, None)
+source = DeviceSource.open("filemic", CaptureSpec(4000))
 read = 0
-for block in source.blocks():
+for block in blocks_of(source):
     read += len(block.samples)
     if read > 1000:
         source.stop()
@@ -264,30 +267,54 @@ def test_stop_drains_the_ring_and_ends(tmp_path: Path) -> None:
         with driving(STOPPED, env) as driver:
             fed.start(endless(80), chunk_s=0.02)
             (facts,) = driver.finish()
-    assert 1000 < facts["read"] == facts["stopped"] < 3000
+    # The FIFO holds what was fed while the program started.
+    assert 1000 < facts["read"] == facts["stopped"] < 20_000
     assert facts["clean"]
 
 
-def test_watchdog_counts_only_the_time_it_watched() -> None:
-    watchdog = _Watchdog()
-    assert not watchdog.silent_too_long(100, 0.0)
-    assert not watchdog.silent_too_long(100, 60.0), "the program was suspended, not the device"
-    verdicts = [watchdog.silent_too_long(100, 60.0 + 0.01 * step) for step in range(1, 300)]
-    assert verdicts.index(True) == pytest.approx(190, abs=12)
-    assert not watchdog.silent_too_long(101, 64.0)
+def silence_of(captured: int, times_s: list[float]) -> list[health.Watch]:
+    """What watching says at each time, while nothing more comes."""
+    watch, seen = health.look(health.Watch(), captured, times_s[0]), []
+    for at_s in times_s[1:]:
+        watch = health.look(watch, captured, at_s)
+        seen.append(watch)
+    return seen
 
 
-def test_watchdog_grants_time_before_the_first_sample() -> None:
-    watchdog = _Watchdog()
-    verdicts = [watchdog.silent_too_long(0, 0.01 * step) for step in range(600)]
-    assert verdicts.index(True) == pytest.approx(500, abs=3)
+def test_watching_counts_only_the_time_it_watched() -> None:
+    watch = health.look(health.look(health.Watch(), 100, 0.0), 100, 60.0)
+    assert not health.lost(watch), "the program was suspended, not the device"
+    seen = silence_of(100, [60 + 0.01 * step for step in range(500)])
+    assert [health.stalled(w) for w in seen].index(True) == pytest.approx(75, abs=2)
+    assert [health.lost(w) for w in seen].index(True) == pytest.approx(350, abs=2)
+    assert not health.stalled(health.look(seen[-1], 101, 64.0))
+
+
+def test_time_is_granted_before_the_first_sample() -> None:
+    seen = silence_of(0, [0.01 * step for step in range(700)])
+    assert not any(health.stalled(w) for w in seen)
+    assert [health.lost(w) for w in seen].index(True) == pytest.approx(500, abs=3)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 400])
+def test_zeros_are_flat_after_a_second_if_there_was_more_before(cut: int) -> None:
+    sound = np.zeros(4000, dtype=np.float32)
+    sound[500] = 1e-9
+    flat, since = health.Flat(), []
+    for samples in np.split(np.concatenate([sound, np.zeros(2000, np.float32)]), range(cut, 6000, cut)):
+        flat = health.hear(flat, samples)
+        since.append(health.is_flat(flat, 4000))
+    assert since.index(True) * cut == pytest.approx(4501, abs=2 * cut)
+    for seconds, flat_now in ((4, False), (6, True)):  # it never spoke: it may still begin
+        never = health.hear(health.Flat(), np.zeros(seconds * 4000, np.float32))
+        assert health.is_flat(never, 4000) == flat_now
 
 
 # ---------------------------------------------------------------------------------------------- PulseAudio
 
 PULSE = """
 rate_hz = int(sys.argv[1])
-source = DeviceSource.open("pulsemic", rate_hz, None)
+source = DeviceSource.open("pulsemic", CaptureSpec(rate_hz))
 blocks = take(source, rate_hz)
 heard = np.concatenate([block.samples for block in blocks])
 report(
@@ -295,7 +322,7 @@ report(
     silence=int(np.count_nonzero(heard == 0)), description=source.description,
 )
 try:
-    for block in source.blocks():
+    for block in blocks_of(source):
         pass
 except DeviceError as error:
     report(failed_s=time.monotonic(), message=str(error))
@@ -332,7 +359,7 @@ def test_suspended_source_is_noticed_though_the_stream_stays_active(tmp_path: Pa
             server.control("suspend-source", "mic", "1")
             failure, closed = driver.finish()
     assert "gives no more audio" in failure["message"]
-    assert 1.5 < failure["failed_s"] - suspended_s < 4.0
+    assert 3.0 < failure["failed_s"] - suspended_s < 5.5
     assert closed["clean"]
 
 
@@ -341,7 +368,7 @@ list_devices()  # PortAudio has seen the device
 report(ready=True)
 time.sleep(0.5)  # the server is killed now
 try:
-    DeviceSource.open("pulsemic", 4000)
+    DeviceSource.open("pulsemic", CaptureSpec(4000))
 except DeviceError as error:
     report(message=str(error))
 """
@@ -361,7 +388,7 @@ def test_device_that_can_not_be_opened_is_one_clear_line(tmp_path: Path) -> None
 
 SELECT = """
 report(devices=[[d.index, d.name, d.host_api, d.max_input_channels, d.is_default] for d in list_devices()])
-for arguments in [("nothing",), ("mic",), ("99",), ("one mic", 4000, 2), ("MANY",)]:
+for arguments in [("nothing",), ("mic",), ("99",), ("one mic", CaptureSpec(4000, 2)), ("MANY",)]:
     try:
         source = DeviceSource.open(*arguments)
         source.close()
@@ -462,12 +489,6 @@ def test_same_name_under_two_host_apis_asks_for_the_number() -> None:
         choose(DEVICES, "usb stethoscope")
 
 
-@pytest.mark.parametrize(("rate_hz", "channel"), [(1_999, None), (192_001, None), (0, None), (4_000, 0), (4_000, -1)])
-def test_settings_out_of_range_are_refused_before_any_device_is_touched(rate_hz: int, channel: int | None) -> None:
-    with pytest.raises(SettingError, match=r"out of range|numbered from 1"):
-        DeviceSource.open(None, rate_hz, channel)
-
-
 @pytest.mark.parametrize(
     ("complaint", "said"),
     [
@@ -480,10 +501,40 @@ def test_settings_out_of_range_are_refused_before_any_device_is_touched(rate_hz:
     ],
 )
 def test_portaudios_refusals_are_put_into_words(complaint: str, said: str) -> None:
-    refusal = DeviceSource(USB, 4000, 1, 2, 1.0)._refusal(complaint)
-    assert "'USB Stethoscope'" in refusal
+    refusal = RefusedError(Wanted(USB, 4000, 2, 0, "high"), complaint)
+    assert refusal.rate == ("sample rate" in complaint)
+    assert "'USB Stethoscope'" in str(refusal)
     with pytest.raises(DeviceError, match=said):
-        raise DeviceError(refusal)
+        raise refusal
+
+
+@pytest.mark.parametrize(
+    ("name", "later", "id_"),
+    [
+        ("USB Audio: - (hw:1,0)", "USB Audio: - (hw:3,0)", "alsa:usb-audio"),
+        ("Eko CORE", "Eko CORE", "alsa:eko-core"),
+        ("Mikrofon (Übung)", "Mikrofon (Übung)", "alsa:mikrofon-übung"),
+        ("hw:0,0", "hw:0,0", "alsa:hw-0-0"),
+    ],
+)
+def test_an_id_does_not_depend_on_the_order_of_plugging_in(name: str, later: str, id_: str) -> None:
+    assert info(1, name).id == info(7, later).id == id_
+    assert choose([USB, info(7, later)], id_) == info(7, later)
+
+
+def test_two_of_one_make_are_told_apart_by_their_order() -> None:
+    twins = numbered([info(1, "Eko CORE"), USB, info(4, "Eko CORE")])
+    assert [device.id for device in twins] == ["alsa:eko-core", "alsa:usb-stethoscope", "alsa:eko-core#2"]
+    assert choose(twins, "alsa:eko-core#2").index == 4
+    assert choose(twins, "alsa:eko-core").index == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "looks"),
+    [("USB Stethoscope", True), ("Eko CORE", True), ("3M Littmann", True), ("DS32a", True), ("Gecko Audio", False)],
+)
+def test_what_looks_like_a_stethoscope(name: str, looks: bool) -> None:
+    assert info(0, name).looks_like_stethoscope == looks
 
 
 def test_quiet_stderr_drops_what_c_code_writes(capfd: pytest.CaptureFixture[str]) -> None:

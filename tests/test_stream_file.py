@@ -156,9 +156,9 @@ def folder(path: Path) -> Path:
     return path
 
 
-def unfinished(path: Path) -> Path:
+def unfinished(path: Path, frames: int = 9001) -> Path:
     """A FLAC whose writer was killed: the number of samples in its head is 0, which means unknown."""
-    data = bytearray(sound(path, noise(), subtype="PCM_16").read_bytes())
+    data = bytearray(sound(path, noise(frames), subtype="PCM_16").read_bytes())
     data[21] &= 0xF0
     data[22:26] = bytes(4)
     path.write_bytes(data)
@@ -189,7 +189,7 @@ MAKE: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "wav cut in its header": ("a.wav", lambda p: truncated(wav(p), 0.001), "no sound file.*; give|cut short.*; copy"),
     "aiff cut short": ("a.aiff", lambda p: truncated(sound(p, noise()), 0.6), "cut short.*; copy"),
     "flac cut short": ("a.flac", lambda p: truncated(sound(p, noise(20_000)), 0.6), "damaged or cut short.*; copy"),
-    "unfinished flac": ("a.flac", unfinished, "does not say how long.*; convert"),
+    "unfinished flac": ("a.flac", lambda p: truncated(unfinished(p), 0.1), "holds no audio; record"),
     "no frames": ("a.wav", lambda p: sound(p, noise(0)), "holds no audio; record"),
     "NaN": ("a.wav", lambda p: sound(p, with_bad(np.nan), subtype="FLOAT"), r"NaN or infinity at 1\.250 s; export"),
     "infinity": ("a.wav", lambda p: sound(p, with_bad(-np.inf), subtype="FLOAT"), r"infinity at 1\.250 s; export"),
@@ -232,6 +232,20 @@ def test_a_wav_written_to_a_pipe_is_heard(tmp_path: Path, size: int) -> None:
     data[4:8] = struct.pack("<I", size)
     path.write_bytes(data)
     assert len(read(FileSource(path))) == 8000
+
+
+@pytest.mark.parametrize("block", [None, 1, 777, 4096, 10**6])
+@pytest.mark.parametrize(("n_bytes", "kept"), [(0, 9001), (1, 8192), (3000, 4096)])
+def test_a_flac_without_length_is_heard_to_its_last_whole_frame(
+    tmp_path: Path, block: int | None, n_bytes: int, kept: int
+) -> None:
+    wanted = soundfile.read(sound(tmp_path / "whole.flac", noise(), subtype="PCM_16"), dtype="float32")[0]
+    path = unfinished(tmp_path / "a.flac")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size - n_bytes])
+    source = FileSource(path, block_samples=block)
+    assert source.description["frames"] is None
+    assert np.array_equal(read(source), wanted[:kept])
+    assert source.duration_s == kept / 4000
 
 
 def test_a_wav_whose_head_holds_the_length_of_the_whole_file_is_heard(tmp_path: Path) -> None:

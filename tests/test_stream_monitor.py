@@ -64,6 +64,10 @@ ODD = {
     "hostile name": replace(case.murmur(), source="\x1b[2J\nevil\a", recording="a\r\tb"),
     "long reason": with_decision(97.0, "murmur", quality_reason="knocks and speech; hold the chest piece still" * 3),
     "clipping": replace(case.murmur(), level=Level(1.0, 0.5, 0.032)),
+    "lost": replace(
+        case.murmur(), condition="lost", condition_detail="'mic' went away: reconnect it " * 3, drift_ppm=-12.3
+    ),
+    "notice": replace(case.murmur(), notice="the disk is full " * 9, drift_ppm=7.0),
     "flutter": replace(case.murmur(), beats=tuple(Beat(90 + i / 40, ("S1", "S2")[i % 2], 0.5) for i in range(252))),
     "all early": with_decision(
         97.0, "normal", regularity=case.steady(*(Premature(b.t_s, 0.4) for b in case.beats(96.3)))
@@ -149,6 +153,40 @@ def test_words_of_the_decision(size, label, status, reason, text):
     screen = shown(with_decision(97.0, label, status, quality_reason=reason), size)
     assert f" {text} " in screen
     assert ("sounds like" in screen) == (label not in (None, "artifact"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("stalled", "no audio comes from the device"),
+        ("lost", "the device is away: waiting for it"),
+        ("reconnecting", "the device is away: reconnecting"),
+        ("gone", "the device is gone"),
+    ],
+)
+def test_a_device_that_gives_nothing_takes_the_decisions_place(size, condition, words):
+    screen = shown(replace(case.murmur(), condition=condition), size)
+    assert words in screen
+    assert "sounds like" not in screen
+    assert "%" not in screen, "probabilities of what was heard before"
+    assert "heart rate not known" in screen
+    assert "not a medical device" in screen
+
+
+def test_a_device_that_is_heard_is_not_mentioned():
+    assert "device is" not in shown(case.murmur())
+    assert "ppm" not in shown(case.murmur(), (120, 40))
+    assert "clock −12 ppm" in shown(replace(case.murmur(), drift_ppm=-12.3), (120, 40))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_must_be_known_of_disk_and_device_stands_first(size):
+    muted = replace(case.murmur(), condition_detail="nothing but zeros: muted or unplugged")
+    assert "notice: nothing but zeros" in shown(muted, size)
+    full = replace(muted, notice="x.wav: recording stopped, the disk is full")
+    assert "notice: x.wav: recording stopped" in shown(full, size)
+    assert "ended: stopped" in shown(replace(full, ended="stopped"), size)
 
 
 def test_notices():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import itertools
@@ -29,11 +30,13 @@ from models.classes import CLASSES
 from models.decide import STATUSES, Decision
 from models.errors import DeviceError, InputFileError, LaennecError, SettingError
 from stream import display, options
+from stream import session as sessions
 from stream.block import Block, Samples
 from stream.patient import Patient
 from stream.ring import Ring
 from stream.session import Session, Sink
-from stream.sinks.jsonl import JsonlSink, open_log
+from stream.sinks.jsonl import JsonlSink
+from stream.sinks.log_file import LogFile
 from stream.sinks.recorder import Recorder
 from stream.sinks.table import table
 from stream.snapshot import Ledger, Snapshot
@@ -287,10 +290,10 @@ def test_an_empty_stream_has_a_whole_log(bundle: Bundle) -> None:
 def test_each_line_is_on_disk_as_soon_as_it_is_told(bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     seen: list[int] = []
-    with open_log(path) as stream:
+    with options.log_file(path) as opened:
         source = ListSource(cut(heart(6, 4000), 4000))
-        sink = JsonlSink(stream, "log", options.header(bundle, source))
-        Session(source, bundle, [sink]).run(after_block=lambda: seen.append(len(lines(path.read_text()))))
+        told = options.sinks(options.Output(path, quiet=True), opened(), bundle, source, screen=False)
+        Session(source, bundle, told).run(after_block=lambda: seen.append(len(lines(path.read_text()))))
     assert seen[0] >= 1
     assert seen[-1] > 8
     assert seen == sorted(seen)
@@ -306,14 +309,14 @@ def test_a_value_that_is_no_number_never_gets_into_the_log() -> None:
 
 def test_names_of_any_bytes_can_be_logged(tmp_path: Path) -> None:
     name = os.fsdecode(b"h\xe9art \xf0\x9f\xab\x80.wav")
-    with open_log(tmp_path / "log.jsonl") as stream:
-        JsonlSink(stream, "log", {"source": {"name": name}})
+    with contextlib.closing(LogFile(tmp_path / "log.jsonl")) as file:
+        JsonlSink(file.session(), "log", {"source": {"name": name}})
     assert lines((tmp_path / "log.jsonl").read_bytes().decode("utf-8"))[0]["source"]["name"] == name
 
 
 def test_a_log_that_cannot_be_opened_is_a_setting_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"log.*can't be written.*--log"):
-        open_log(tmp_path / "nowhere" / "a.jsonl")
+        LogFile(tmp_path / "nowhere" / "a.jsonl")
 
 
 # Ends
@@ -405,25 +408,6 @@ def test_a_log_on_a_full_disk_is_one_refusal(bundle: Bundle) -> None:
         log()
 
 
-def test_a_recording_on_a_full_disk_leaves_a_whole_log(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "kept.flac").symlink_to(dev_full())
-    blocks = cut(heart(60, 4000), 4000)
-    stream, source = io.StringIO(), ListSource(blocks)
-    recorder = Recorder(tmp_path / "kept.flac", 4000)
-    with pytest.raises(LaennecError, match=r"kept\.flac: can't be written.*free some space"):
-        Session(source, bundle, [JsonlSink(stream, "log", {})], recorder).run()
-    log = lines(stream.getvalue())
-    assert log[-1]["type"] == "end"
-    assert "kept.flac" in log[-1]["reason"]
-    assert source.closed
-    # The block that could not be kept was heard: it is decided on and counted like those before it.
-    assert 0 < source.given < 60
-    wanted = lines(log_of(bundle, ListSource(blocks[: source.given])))
-    assert log[1:-1] == wanted[1:-1]
-    assert log[-1]["ledger"] == wanted[-1]["ledger"]
-    assert log[-1]["ledger"]["captured"] == 4000 * source.given
-
-
 def test_a_fault_of_our_own_still_closes_everything(bundle: Bundle, tmp_path: Path) -> None:
     stream, source = io.StringIO(), ListSource([*cut(heart(3, 4000), 100), ZeroDivisionError("a bug")])
     with pytest.raises(ZeroDivisionError):
@@ -449,22 +433,38 @@ def test_stopping_from_another_thread_decides_on_what_was_heard(bundle: Bundle) 
 # The screen's view
 
 
-def test_the_snapshot_follows_the_session(bundle: Bundle) -> None:
+def test_the_snapshot_follows_the_session(bundle: Bundle, tmp_path: Path) -> None:
     source = ListSource(cut(heart(8, 4000), 400))
-    session = Session(source, bundle, [], recording="kept.wav")
+    session = Session(source, bundle, [], Recorder(tmp_path / "kept.wav", 4000))
     before = session.snapshot()
     assert (before.decision, before.history, before.ended, len(before.trace)) == (None, (), "", 0)
     seen: list[Snapshot] = []
     session.run(after_block=lambda: seen.append(session.snapshot()))
     assert [s.ledger.captured for s in seen] == [*range(400, 32_001, 400), 32_000]
-    assert all(s.ended == "" for s in seen)
+    assert all((s.ended, s.recording, s.notice) == ("", "kept.wav", "") for s in seen)
     last = session.snapshot()
     assert last.ended == "end of input"
     assert last.decision == last.history[-1]
     assert len(last.history) >= 15
-    assert (last.recording, last.synthetic, last.model, last.source) == ("kept.wav", False, bundle.id, "list")
+    assert (last.recording, last.synthetic, last.model, last.source) == ("", False, bundle.id, "list")
     assert 0 < seen[-1].level.peak <= 1
     assert 7.3 < seen[-1].trace_end_s <= 8
+
+
+@pytest.mark.parametrize("hours", [1, 3, 9])
+def test_a_long_history_reaches_back_to_its_beginning(hours: int) -> None:
+    """Evenly, however often it was thinned; and the newest minutes are whole."""
+    history: tuple[Decision, ...] = ()
+    total = hours * 7200
+    for k in range(total):
+        history = (*sessions._thinned(history), Decision(1.0 + k / 2, 4.0, None, "uncertain", None))
+    times = np.array([d.t_s for d in history])
+    assert len(times) <= 4000
+    assert (np.diff(times) > 0).all()
+    span_s = total / 2
+    assert times[0] < span_s / 500
+    assert np.diff(times).max() < max(1.0, span_s / 250)
+    assert np.allclose(np.diff(times[-900:]), 0.5)
 
 
 def test_the_history_stays_bounded_and_keeps_the_newest(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from models.classes import CLASSES
-from models.join import JoinSpec, join, probabilities
+from models.join import JoinSpec, probabilities, weigh
 from train.calibrate import Heard, favour, fit_join, threshold
 
 Array = np.ndarray
 EXTRASYSTOLE = CLASSES.index("extrasystole")
-EARLY = (-1.0, 2.5)
+EARLY = 2.5
 KNOWN = JoinSpec(1.6, (0.4, -0.3, 0.2, -0.5, 0.1), 0.7, 0.9, EARLY)
 EVERY = (True,) * 5
 CIRCOR = tuple(name != "extrasystole" for name in CLASSES)
@@ -36,7 +36,7 @@ def drawn(p: Array, seed: int = 0) -> Array:
 
 
 def truths(spec: JoinSpec, some: Heard, seed: int = 0) -> Array:
-    return drawn(probabilities(join(spec, some.logits, some.scores)), seed)
+    return drawn(probabilities(weigh(spec, some.logits, some.scores)), seed)
 
 
 def fitted(some: Heard, truth: Array, speaks_of: tuple[bool, ...] = EVERY, weights: Array | None = None) -> JoinSpec:
@@ -68,7 +68,7 @@ def test_no_other_weights_are_likelier() -> None:
     found = fitted(some, truth)
 
     def loss(spec: JoinSpec) -> float:
-        p = probabilities(join(spec, some.logits, some.scores))
+        p = probabilities(weigh(spec, some.logits, some.scores))
         away = [np.log(spec.temperature), *spec.bias, spec.timbre - 1, spec.spacing - 0.5]
         return float(-np.log(p[np.arange(300), truth]).sum() + np.square(away).sum())  # a pull of 2, halved
 

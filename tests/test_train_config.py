@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import tiny_data
 from models.errors import SettingError
 from models.frontend import FrontEndSpec
 from train.beat_config import BeatAugmentSpec
-from train.config import AugmentSpec, Config, from_dict, load, to_dict
+from train.config import AugmentSpec, Config, from_dict, load, recipes, to_dict
 from train.filterbank import front_end
 
 CEPSTRA = "[front_end]\ncepstra = 13\n[net]\nfeatures = 13\n[beat_net]\nfeatures = 13\n"
@@ -249,3 +250,41 @@ def test_every_default_passes_its_own_checks() -> None:
     assert AugmentSpec() == Config().augment
     assert front_end(Config().front_end).spec.features == Config().net.features == Config().beat_net.features
     assert BeatAugmentSpec() == Config().beat_augment
+
+
+def test_recipes_are_the_shares_and_those_tried_each_with_none_left_to_try() -> None:
+    found = recipes(Config())
+    assert list(found) == ["default", "even"]
+    assert found["default"].sampling.shares == Config().sampling.shares
+    assert found["even"].sampling.shares == Config().sampling.tried["even"]
+    assert all(config.sampling.tried == {} for config in found.values())
+    for config in found.values():
+        assert replace(config, sampling=Config().sampling) == Config()
+
+
+def test_tried_shares_are_read_by_name_and_may_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("[sampling.tried.mine]\ncircor = 1\n[sampling.tried.other]\nnoise = 0.5\n")
+    config = load(path)
+    assert config.sampling.tried == {"mine": {"circor": 1.0}, "other": {"noise": 0.5}}
+    assert from_dict(to_dict(config)) == config
+    path.write_text("[sampling]\ntried = {}\n")
+    assert list(recipes(load(path))) == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[sampling.tried.default]\ncircor = 1", "tried.default"),
+        ('[sampling.tried."a/b"]\ncircor = 1', "tried.a/b"),
+        ('[sampling.tried."../x"]\ncircor = 1', "tried"),
+        ("[sampling.tried.mine]\ncircor = -1", "tried.mine.circor"),
+        ("[sampling.tried]\nmine = 1", "mine"),
+        ('[sampling.tried.mine]\ncircor = "all"', "circor"),
+    ],
+)
+def test_tried_shares_that_can_not_be_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=message):
+        load(path)

@@ -27,6 +27,7 @@ from train import (
     console,
     evaluate,
     evidence,
+    extrasystole,
     heart,
     nested,
     protocol_report,
@@ -34,10 +35,11 @@ from train import (
     scores,
 )
 from train.beats import BeatTask
-from train.config import Config, load
+from train.config import Config, load, recipes
 from train.evaluate import Answers, Data, Workshop
 from train.headlines import headline
 from train.heart import HeartTask
+from train.inner import Work
 from train.protocols import ALL_BEATS, NO_BEATS, PROTOCOLS, SEEDS
 from train.table import Features, Table
 
@@ -137,6 +139,8 @@ def test_a_result_says_what_it_is_and_holds_scores(results: Results, name: str) 
     assert result["says"] == PROTOCOLS[name].says
     assert result["data"] == sorted(KINDS)
     assert result["config"]["fit"]["steps"] == 3
+    assert ("recipes" in result) == (name != "cross-device")
+    assert set(result.get("recipes", ())) <= {"default", "even"}
     found = list(every_score(result))
     assert len(found) >= 4
     for score in found:
@@ -173,7 +177,7 @@ def only_without_net(known: Callable[..., Array]) -> Callable[..., Array]:
 
 def test_protocols_share_their_models(results: Results, work: Path) -> None:
     joint = {f"seed{s}-fold{k}" for s in range(3, 3 + SEEDS) for k in range(5)}
-    whole = {"inner0.safetensors", "inner1.safetensors", "model.safetensors"}
+    whole = {f"{name}-inner{k}.safetensors" for name in ("default", "even") for k in (0, 1)} | {"model.safetensors"}
     found = checkpoints(work)
     assert {f"{case}/{name}" for case in joint for name in whole} <= found
     assert {name for name in found if name.startswith("beats-")} == {
@@ -181,7 +185,7 @@ def test_protocols_share_their_models(results: Results, work: Path) -> None:
     }
     counts = [count for _, count in results.values()]
     names = list(results)
-    assert counts[names.index("pascal-grouped")] == len(joint) * 3 + 5 * 2  # and early beats of each beat network
+    assert counts[names.index("pascal-grouped")] == len(joint) * 5 + 5 * 2  # and early beats of each beat network
     assert counts[names.index("circor-patients")] == counts[names.index("pascal-grouped")]
     assert counts[names.index("leakage")] == counts[names.index("cross-device")]
     cross = {case for case in found if "-to-" in case}
@@ -269,7 +273,7 @@ def test_a_protocol_needs_no_more_than_it_tests(
     (tmp_path / "tiny.toml").symlink_to(made / "tiny.toml")
     code, _, err = main(*words(tmp_path, name, *kinds), "--work", str(tmp_path / "w"))
     assert code == 0, err
-    assert not [name for name in checkpoints(tmp_path / "w") if name.startswith(("beats", "early"))]
+    assert not [name for name in checkpoints(tmp_path / "w") if name.startswith(("beats", "evidence"))]
 
 
 def test_patients_without_a_murmur_alone_are_refused_in_a_line(made: Path, tmp_path: Path, main: Main) -> None:
@@ -334,10 +338,10 @@ def test_no_network_of_a_fold_learned_from_what_the_fold_holds_out(data: Data, c
     recordings, timed = data.table.recordings, data.timed.recordings
     folds = protocols.joint_folds(recordings, timed, config.seed)
     assert len(seen["beats"]) == 5
-    assert len(seen["hearts"]) == 15
+    assert len(seen["hearts"]) == 25  # each of two recipes in two inner folds, and one on everything
     for k, (held, (persons, noises)) in enumerate(zip(folds, seen["beats"], strict=True)):
         groups = {recordings[i].group for i in held}
-        for learned in seen["hearts"][3 * k : 3 * k + 3]:
+        for learned in seen["hearts"][5 * k : 5 * k + 5]:
             assert not {recordings[i].group for i in learned} & groups
         assert not {timed[i].group for i in persons} & groups
         assert {timed[i].source for i in persons} == {"circor"}
@@ -353,7 +357,9 @@ def test_answers_are_of_the_tested_recordings_in_their_order(data: Data, config:
         assert a.logits.shape == (n, 5)
         assert len(a.rolling) == len(a.device) == n
         for i, told in zip(a.case.tested, a.rolling, strict=True):
-            assert len(told) == len(decision_ends(config.window, data.table.frames(int(i))))
+            moments = len(decision_ends(config.window, data.table.frames(int(i))))
+            assert (told.logits.shape, told.early.shape) == ((moments, 5), (moments,))
+        assert a.recipe in recipes(config)
         assert 0 <= a.threshold <= 0.9
         assert a.favour.shape == (5,)
         assert a.patients is not None
@@ -424,15 +430,18 @@ def test_early_beats_are_counted_once_for_a_table_and_anew_for_another(
     assert turned.odds == first.odds
 
 
-def test_counts_are_told_by_the_share_of_hearts_that_is_asked_for_though_they_were_kept(
-    config: Config, data: Data, tmp_path: Path
+def test_early_beats_are_told_by_the_share_of_hearts_that_is_asked_for_though_their_weight_was_kept(
+    config: Config, data: Data, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    weighed = iter([1.2512])  # tiny networks find no early beat, and weigh none
+    monkeypatch.setattr(extrasystole, "weigh_premature", lambda *_: next(weighed))
     at = evidence.moments(config, data.table)
     first = evaluate._beats(config, data, at, ALL_BEATS, tmp_path)
     rarer = dataclasses.replace(config, answer=dataclasses.replace(config.answer, extrasystoles=0.01))
     again = evaluate._beats(rarer, data, at, ALL_BEATS, tmp_path)
-    apart = np.log(0.1 / 0.9) - np.log(0.01 / 0.99)
-    np.testing.assert_allclose(np.subtract(first.odds, again.odds), apart)
+    assert first.odds == pytest.approx(np.log(0.1 / 0.9) + 1.2512)
+    assert again.odds == pytest.approx(np.log(0.01 / 0.99) + 1.2512)
+    assert type(first.odds) is type(again.odds) is float
 
 
 def test_without_a_network_no_beat_is_early(config: Config, data: Data, tmp_path: Path) -> None:
@@ -459,8 +468,10 @@ def test_what_changes_length_and_level_is_answered_by_the_same_models(
     assert set(told) == {"as it is", "length of another", "level of another"}
     assert all(found.shape == (len(case.tested),) for found in told.values())
     sources = evaluate._without_beats(data.table, evidence.moments(config, data.table))
-    learned = nested.learn(config, sources, case.learned, case.also, case.seed, tmp_path / case.name)
+    work = Work(sources, case.learned, case.also, case.seed, tmp_path / case.name)
+    learned = nested.learn(config, work)
     wanted = nested.answer(config, learned, sources, case.tested)[0].argmax(axis=1)
     assert np.array_equal(told["as it is"], wanted)
+    assert answers.recipe == learned.recipe
     assert len(answers.device) == len(case.tested)
     assert np.ptp(answers.device) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from models import intervals
-from models.join import COUNTS
 from models.nets import BeatNet
 from train import extrasystole
 from train.beat_windows import BeatWindow, early_beats
@@ -140,17 +140,20 @@ def cycles(onsets_s: Array, end_s: float) -> Array:
     return np.array(rows)
 
 
+def timed(onsets_s: Sequence[Array], seconds: float) -> Features[Timed]:
+    """Annotated hearts that beat at these times."""
+    front, parts, found = front_end(CONFIG.front_end), [], []
+    for k, own in enumerate(onsets_s):
+        parts.append(front.extract(tiny_bundle.thumps(seconds, own, seed=k + 1)).astype(np.float32))
+        found.append(Timed(Path(f"{k}.wav"), f"{k}.wav", "circor", f"circor/{k}", cycles(own, seconds)))
+    return Features(tuple(found), np.concatenate(parts), np.cumsum([0, *(len(p) for p in parts)]))
+
+
 @pytest.fixture(scope="module")
 def hearts() -> Features[Timed]:
     """Twelve steady hearts of 12 s at rates of their own."""
     torch.set_num_threads(1)
-    front, parts, timed = front_end(CONFIG.front_end), [], []
-    for k in range(12):
-        onsets_s = np.arange(0.2, 12, 0.7 + 0.02 * k)
-        parts.append(front.extract(tiny_bundle.thumps(12, onsets_s, seed=k)).astype(np.float32))
-        segments = cycles(onsets_s, 12.0)
-        timed.append(Timed(Path(f"{k}.wav"), f"{k}.wav", "circor", f"circor/{k}", segments))
-    return Features(tuple(timed), np.concatenate(parts), np.cumsum([0, *(len(p) for p in parts)]))
+    return timed([np.arange(0.2, 12, 0.7 + 0.02 * k) for k in range(12)], 12.0)
 
 
 @pytest.fixture(scope="module")
@@ -158,53 +161,72 @@ def config() -> Config:
     return tiny_bundle.hearing_config()
 
 
-def test_what_early_beats_weigh_is_how_much_likelier_they_are_in_uneven_hearts(
+def most(config: Config, net: BeatNet, hearts: Features[Timed], seed: int = 0) -> tuple[Array, Array]:
+    """The most early beats at any moment of each heart as it is, and made uneven as `weigh_premature` draws."""
+    rng, found = np.random.default_rng(seed), np.zeros((len(hearts), 2), dtype=int)
+    for i in rng.permutation(np.arange(len(hearts))):
+        heard = hearts.features(i)
+        window = BeatWindow(heard, in_frames(config.front_end, hearts.recordings[i].segments))
+        for kind, features in enumerate((heard, early_beats(window, rng).features)):
+            ends = [*range(48, len(features), 25), len(features)]
+            found[i, kind] = extrasystole.premature(config, net, features, ends).max()
+    return found[:, 0], found[:, 1]
+
+
+def test_what_early_beats_weigh_is_how_much_likelier_two_of_them_are_in_uneven_hearts(
     hearts: Features[Timed], config: Config
 ) -> None:
     net = tiny_bundle.hearing_net(config)
     found = extrasystole.weigh_premature(config, net, hearts, range(12), seed=0)
-    assert len(found) == COUNTS
-    assert found[0] < 0 < found[-1]  # steady hearts have none, so each count is far likelier among the others
+    assert type(found) is float
+    assert found > 0  # steady hearts have none, so they are far likelier among the others
     assert found == extrasystole.weigh_premature(config, net, hearts, range(12), seed=0)
-    # By hand: no steady heart has an early beat, and of the others so many have none, one, more.
-    uneven = np.array([1, 1, 1]) + np.array(counted(config, net, hearts))
-    steady = np.array([1 + 12, 1, 1])
-    np.testing.assert_allclose(found, np.log(uneven / uneven.sum() / (steady / steady.sum())), atol=1e-4)
+    # By hand: no steady heart has an early beat, and of the others so many have two.
+    steady, uneven = most(config, net, hearts)
+    assert not steady.any()
+    assert set(uneven.tolist()) >= {0, 1, 2}
+    assert found == pytest.approx(np.log((1 + (uneven >= 2).sum()) / 1), abs=1e-4)
 
 
-def counted(config: Config, net: BeatNet, hearts: Features[Timed]) -> list[int]:
-    """How many of the hearts made uneven have no early beat, one, more; drawn as `weigh_premature` draws."""
-    rng, found = np.random.default_rng(0), [0, 0, 0]
-    for i in rng.permutation(np.arange(12)):
-        window = BeatWindow(hearts.features(i), in_frames(config.front_end, hearts.recordings[i].segments))
-        uneven = early_beats(window, rng).features
-        found[min(2, int(extrasystole.premature(config, net, uneven, [len(uneven)])[0]))] += 1
-    assert found[0] < 12
-    return found
+def test_early_beats_count_though_they_are_forgotten_by_the_end(config: Config) -> None:
+    """As for an answer of a whole recording; these hearts have theirs in the first of 20 seconds, as they are."""
+    onsets_s = np.arange(0.2, 20, 0.8)
+    skipping = onsets_s - 0.32 * np.isin(np.arange(len(onsets_s)), [5, 9])
+    once = onsets_s - 0.32 * np.isin(np.arange(len(onsets_s)), [5])
+    hearts, net = timed([onsets_s, once, skipping, skipping, skipping], 20.0), tiny_bundle.hearing_net(config)
+    steady, uneven = most(config, net, hearts)
+    assert steady.tolist() == [0, 1, 2, 2, 2]
+    for i in (2, 3, 4):
+        assert extrasystole.premature(config, net, hearts.features(i), [len(hearts.features(i))]) == [0]
+    found = extrasystole.weigh_premature(config, net, hearts, range(5), seed=0)
+    assert found == pytest.approx(np.log((1 + (uneven >= 2).sum()) / (1 + 3)), abs=1e-4)
 
 
 def test_a_network_that_finds_no_beats_weighs_nothing(hearts: Features[Timed], config: Config) -> None:
     net = tiny_bundle.hearing_net(config)
     with torch.no_grad():
         net.last.bias[:2] = -30
-    assert extrasystole.weigh_premature(config, net, hearts, range(12), seed=0) == (0, 0, 0)
+    assert extrasystole.weigh_premature(config, net, hearts, range(12), seed=0) == 0
 
 
 def test_only_the_given_recordings_are_weighed(hearts: Features[Timed], config: Config) -> None:
     """Another heart's early beats must not count: these have none but the ones that are made."""
     net = tiny_bundle.hearing_net(config)
     values = hearts.values.copy()
-    values[hearts.rows(11)] = -20  # silence: no beat, whatever is done to it
+    skipping = front_end(CONFIG.front_end).extract(tiny_bundle.thumps(12, tiny_bundle.skipping(12, every=3)))
+    values[hearts.rows(11)] = skipping
     spoilt = replace(hearts, values=values)
     others = extrasystole.weigh_premature(config, net, hearts, range(11), seed=0)
     assert extrasystole.weigh_premature(config, net, spoilt, range(11), seed=0) == others
-    assert extrasystole.weigh_premature(config, net, spoilt, range(12), seed=0) != others
+    assert extrasystole.weigh_premature(config, net, spoilt, range(12), seed=0) < others
     assert extrasystole.weigh_premature(config, net, hearts, range(11), seed=1) != others
 
 
 @pytest.mark.parametrize("prior", [0.01, 0.1, 0.5])
-def test_odds_are_the_prior_s_times_what_a_count_weighs(prior: float) -> None:
+@pytest.mark.parametrize("ratio", [-0.4, 0.0, 1.25, 3.0])
+def test_odds_are_the_prior_s_times_what_early_beats_weigh(prior: float, ratio: float) -> None:
     config = replace(CONFIG, answer=AnswerSpec(extrasystoles=prior))
-    odds = extrasystole.early_odds(config, (-0.4, 1.25, 3.0))
-    share = np.array([np.exp(1.25), np.exp(3.0)]) * prior
-    np.testing.assert_allclose(1 / (1 + np.exp(-np.array(odds))), share / (share + 1 - prior))
+    odds = extrasystole.early_odds(config, ratio)
+    assert type(odds) is float
+    share = np.exp(ratio) * prior
+    assert 1 / (1 + np.exp(-odds)) == pytest.approx(share / (share + 1 - prior), rel=1e-9)

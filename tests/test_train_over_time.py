@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models import decide
 from models.classes import CLASSES
 from models.decide import DecideSpec, Window
+from models.join import NEVER, Joined
 from models.quality import Quality
 from models.windows import decision_ends
 from train import over_time
@@ -20,14 +21,23 @@ from train.scores import ratio
 
 Array = np.ndarray
 CONFIG = Config()
+EXTRASYSTOLE = CLASSES.index("extrasystole")
 PLAIN = dataclasses.replace(CONFIG, answer=AnswerSpec(smoothing=1.0, margin=0.0))
 FRAMES = {1: 48, 2: 98, 3: 148, 4: 198, 5: 248, 8: 398, 12: 598}  # heard in so many seconds
 
 
-def saying(*classes: int) -> Array:
-    """Calibrated logits of so many moments, each of one class."""
-    found: Array = 4.0 * np.eye(5)[list(classes)]
-    return found
+def saying(*classes: int) -> Joined:
+    """Of so many moments, each of one class."""
+    return Joined(4.0 * np.eye(5)[list(classes)], np.full(len(classes), NEVER))
+
+
+#: Of a recording that is too short for any.
+NOTHING = Joined(np.zeros((0, 5)), np.zeros(0))
+
+
+def with_early(told: Joined, heard: Array) -> Joined:
+    """The same, where at these moments (k,) early beats are known of, which outdo any other heart sound."""
+    return told._replace(early=np.where(heard, 3.0, NEVER))
 
 
 @given(
@@ -40,12 +50,13 @@ def test_what_stands_is_what_a_stream_that_never_abstains_shows(
     seed: int, count: int, smoothing: float, margin: float
 ) -> None:
     """Each moment's label, as `decide.decision` gives it to the screen."""
-    rolling = np.random.default_rng(seed).normal(0, 2, (count, 5))
+    rng = np.random.default_rng(seed)
+    rolling = Joined(rng.normal(0, 2, (count, 5)), np.where(rng.random(count) < 0.3, rng.normal(0, 2, count), NEVER))
     config = dataclasses.replace(CONFIG, answer=AnswerSpec(smoothing=smoothing, margin=margin))
     spec, state, shown = DecideSpec(threshold=0.0, smoothing=smoothing, margin=margin), decide.init_state(), []
-    for logits in rolling:
-        window = Window(1.0, 1.0, "ok", None)
-        made, state = decide.decision(spec, window, logits, Quality(0.9, ""), state)
+    for k in range(count):
+        window, moment = Window(1.0, 1.0, "ok", None), Joined(rolling.logits[k], rolling.early[k])
+        made, state = decide.decision(spec, window, moment, Quality(0.9, ""), state)
         shown.append(made.label)
     found = over_time.standing(config, rolling)
     assert [CLASSES[k] for k in found] == shown
@@ -61,7 +72,7 @@ def made(*seconds: float) -> tuple[Array, list[Array]]:
     return frames, [np.array(decision_ends(CONFIG.window, n)) for n in frames]
 
 
-def saying_from(ends: Array, *changes: tuple[int, int]) -> Array:
+def saying_from(ends: Array, *changes: tuple[int, int]) -> Joined:
     """Says 0, and from so many frames on each class in turn."""
     classes = np.zeros(len(ends), dtype=int)
     for frames, k in changes:
@@ -119,6 +130,22 @@ def test_smoothing_and_hysteresis_count_as_on_the_screen() -> None:
     assert values(smooth["accuracy"])["4"] == 0
 
 
+def test_early_beats_stand_from_when_they_are_heard_and_for_the_whole() -> None:
+    """Unsmoothed, in one recording until its end, in another until 5 s: the whole is told of either."""
+    frames, ends = made(9, 9)
+    early = [ends[0] >= FRAMES[4], (ends[1] >= FRAMES[4]) & (ends[1] < FRAMES[5])]
+    rolling = [with_early(saying(*[0] * len(e)), x) for e, x in zip(ends, early, strict=True)]
+    (eight,) = over_time.heard(CONFIG, np.array([EXTRASYSTOLE] * 2), frames, ends, [rolling], ["a", "b"])
+    assert values(eight["accuracy"]) == {"1": 0, "2": 0, "3": 0, "4": 1, "5": 0.5, "8": 0.5, "all": 1}
+
+
+def test_early_beats_known_of_only_before_the_first_full_window_tell_nothing_of_the_whole() -> None:
+    frames, ends = made(9)
+    rolling = [with_early(saying(*[0] * len(ends[0])), ends[0] < FRAMES[4])]
+    (eight,) = over_time.heard(PLAIN, np.array([EXTRASYSTOLE]), frames, ends, [rolling], ["a"])
+    assert values(eight["accuracy"]) == {"1": 1, "2": 1, "3": 1, "4": 0, "5": 0, "8": 0, "all": 0}
+
+
 def test_recordings_that_are_all_short_make_no_row() -> None:
     frames, ends = made(7, 2)
     assert (
@@ -150,10 +177,16 @@ def test_flips_by_hand() -> None:
     assert found["raw"] == ratio(np.array([2.0, 0.0]), np.array([40, 20]) / 60, ["a", "b"])
 
 
+def test_early_beats_that_come_and_go_are_flips_however_smoothed() -> None:
+    told = with_early(saying(0, 0, 0, 0, 0, 0), np.array([0, 0, 1, 0, 0, 1], dtype=bool))
+    found = over_time.flips(CONFIG, np.array([60.0]), [[told]], ["a"])
+    assert (found["raw"]["value"], found["smoothed"]["value"]) == (3, 3)
+
+
 def test_recordings_too_short_for_any_answer_flip_never() -> None:
-    found = over_time.flips(CONFIG, np.array([0.0, 60.0]), [[np.zeros((0, 5)), saying(0, 1, 0)]], ["a", "b"])
+    found = over_time.flips(CONFIG, np.array([0.0, 60.0]), [[NOTHING, saying(0, 1, 0)]], ["a", "b"])
     assert found["raw"]["value"] == 2
-    nothing = over_time.flips(CONFIG, np.array([0.0]), [[np.zeros((0, 5))]], ["a"])
+    nothing = over_time.flips(CONFIG, np.array([0.0]), [[NOTHING]], ["a"])
     assert nothing["raw"] == {"value": None, "low": None, "high": None}
 
 

@@ -13,7 +13,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from models.classes import CLASSES
-from models.join import probabilities
+from models.join import NEVER, Joined, probabilities
 from train import baselines, gathered, results, scores
 from train.config import Config
 from train.datasets import Recording, read, read_circor
@@ -61,9 +61,10 @@ def sure(told: Array, confidence: float = 0.9) -> Array:
 
 
 def answer(case: Case, logits: Array, **more: Any) -> Answers:
-    rolling = [np.tile(x, (9, 1)) for x in logits]  # decided at 48, 73 ... 248 frames
+    # Decided at 48, 73 ... 248 frames.
+    rolling = [Joined(np.tile(x, (9, 1)), NEVER + np.tile(x[4], 9)) for x in logits]
     usual: dict[str, Any] = {"threshold": 0.5, "favour": np.zeros(5), "patients": None, "device": np.zeros(len(logits))}
-    return Answers(case, logits, rolling, **(usual | more))
+    return Answers(case, "default", logits, rolling, **(usual | more))
 
 
 def perfect(data: Data, name: str, **more: Any) -> list[Answers]:
@@ -87,21 +88,26 @@ def test_cases_of_a_seed_are_put_together_in_the_order_of_the_table() -> None:
     assert found.tested.tolist() == [2, 5, 7]
     for row, i in enumerate(found.tested):
         np.testing.assert_allclose(found.probabilities[1, row], probabilities(logits[int(i)]))
-        assert np.array_equal(found.rolling[1][row], np.tile(logits[int(i)], (9, 1)))
+        assert np.array_equal(found.rolling[1][row].logits, np.tile(logits[int(i)], (9, 1)))
+        assert np.array_equal(found.rolling[1][row].early, np.full(9, NEVER + 4 * i))
     assert found.threshold.tolist() == [[0.5] * 3, [0.6, 0.3, 0.6]]
     assert found.favour[1].tolist() == [[0] * 5, [1] * 5, [0] * 5]
     np.testing.assert_allclose(found.probabilities[0], 0.2)
     part = found.of(np.array([True, False, True]))
     assert part.tested.tolist() == [2, 7]
     assert np.array_equal(part.probabilities, found.probabilities[:, [0, 2]])
-    assert [len(run) for run in part.rolling] == [2, 2]
+    for run, kept in zip(found.rolling, part.rolling, strict=True):
+        assert all(one is other for one, other in zip([run[0], run[2]], kept, strict=True))
+
+
+NOTHING = Joined(np.zeros((0, 5)), np.zeros(0))
 
 
 def made(p: list[list[float]], favour: list[float] | None = None, threshold: float = 0.5) -> Gathered:
     """One run's probabilities."""
     n = len(p)
     given = np.tile(favour or [0.0] * 5, (1, n, 1))
-    return Gathered(np.arange(n), np.array([p]), given, np.full((1, n), threshold), [[np.zeros((0, 5))] * n])
+    return Gathered(np.arange(n), np.array([p]), given, np.full((1, n), threshold), [[NOTHING] * n])
 
 
 def test_rare_classes_are_favoured_by_what_is_added_to_their_logarithms() -> None:

@@ -34,7 +34,7 @@ from models.nets import BeatNet
 from models.quality import QualitySpec
 from train import baselines, checkpoint, datasets, extrasystole, nested, quality, run, table, timings
 from train.beats import BeatTask
-from train.config import from_dict, load
+from train.config import from_dict, load, recipes
 from train.datasets import Recording, read
 from train.filterbank import front_end
 from train.loop import Interrupted
@@ -44,11 +44,13 @@ from train.table import Table
 
 STEPS = 80
 FILES = {
-    *("config.json", "quality.json", "splits.json", "inner0.safetensors", "inner1.safetensors", "model.safetensors"),
-    *("answer.json", "windows.safetensors", "predictions.csv", "metrics.json"),
+    *("config.json", "quality.json", "splits.json", "default-inner0.safetensors", "default-inner1.safetensors"),
+    *("even-inner0.safetensors", "even-inner1.safetensors", "model.safetensors", "answer.json"),
+    *("windows.safetensors", "predictions.csv", "metrics.json"),
     *("learning.png", "confusion.png", "report.md"),
 }
-NETWORKS = ("inner0", "inner1", "model")
+INNER = tuple(f"{name}-inner{k}" for name in ("default", "even") for k in (0, 1))
+NETWORKS = (*INNER, "model")
 
 Main = Callable[..., tuple[int, str, str]]
 
@@ -131,7 +133,8 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 def test_a_run_leaves_every_file_it_names(finished: tuple[Path, str]) -> None:
     folder, out = finished
     assert {path.name for path in folder.iterdir()} == FILES
-    assert all(name in (run.__doc__ or "").replace("<k>", "0") for name in FILES - {"inner1.safetensors"})
+    said = (run.__doc__ or "").replace("<recipe>-inner<k>", "default-inner0")
+    assert all(name in said for name in FILES - {f"{name}.safetensors" for name in INNER[1:]})
     assert (folder / "report.md").read_text(encoding="utf-8") in out
     assert f"laennec export {folder}" in out
 
@@ -178,7 +181,8 @@ def test_all_that_is_clean_is_learned_from_and_each_answer_is_of_a_network_that_
     assert learned["model"] == heard.fingerprint(usable)
     folds = grouped_folds([recordings[i] for i in usable], 2, load(made / "tiny.toml").seed)
     for k, (a, b) in enumerate(folds):
-        assert learned[f"inner{k}"] == heard.fingerprint([usable[i] for i in a])
+        for name in ("default", "even"):
+            assert learned[f"{name}-inner{k}"] == heard.fingerprint([usable[i] for i in a])
         assert not {recordings[usable[i]].group for i in a} & {recordings[usable[i]].group for i in b}
 
 
@@ -213,9 +217,10 @@ def test_metrics_agree_with_the_predictions(made: Path, finished: tuple[Path, st
 def test_the_configuration_is_written_whole(made: Path, finished: tuple[Path, str]) -> None:
     held = from_dict(json.loads((finished[0] / "config.json").read_text()))
     assert held == load(made / "tiny.toml")
+    chosen = json.loads((finished[0] / "metrics.json").read_text())["recipe"]
     for name in NETWORKS:
         notes = checkpoint.load(finished[0] / f"{name}.safetensors").notes
-        assert from_dict(notes["config"]) == held
+        assert from_dict(notes["config"]) == recipes(held)[chosen if name == "model" else name.split("-")[0]]
         assert notes["step"] == STEPS
 
 
@@ -225,7 +230,7 @@ def test_control_c_ends_in_a_line_and_resume_comes_to_the_same_network(
     out = tmp_path / "run"
     process = started(*train_words(made, out))
     until = time.monotonic() + 60
-    while not (out / "inner0.safetensors").exists() and process.poll() is None and time.monotonic() < until:
+    while not (out / "default-inner0.safetensors").exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
     code, _, err = ended(process)
@@ -328,7 +333,7 @@ def test_stopped_while_learning_beats_and_resumed_comes_to_the_same_networks(hea
         run.train(tmp_path / "stopped", settings, found, lambda phase, *_: phases.append(phase), stop_in_beats)
     assert not (tmp_path / "stopped" / "model.safetensors").exists()
     run.train(tmp_path / "stopped", settings, found, lambda phase, *_: phases.append(phase), lambda: False)
-    inner = [f"in inner fold {k} of 2" for k in (1, 2)]
+    inner = [f"by {name}, inner fold {k} of 2" for name in ("default", "even") for k in (1, 2)]
     assert phases == [name for name in ("S1 and S2", *inner, "on everything") for _ in range(12)]
     for name in (*NETWORKS, "beats"):
         one, other = (
@@ -459,7 +464,7 @@ def test_resume_with_recordings_of_the_same_names_that_sound_otherwise_is_refuse
 def test_resume_of_a_damaged_configuration_is_refused(made: Path, tmp_path: Path, main: Main, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     code, _, err = main(*train_words(made, tmp_path), "--resume")
-    assert code == 2
+    assert code == 3
     assert_one_line(err, "config.json")
 
 

@@ -21,6 +21,7 @@ from models.nets import BeatNet, HeartNet
 from models.quality import QualitySpec
 from train import evidence, nested
 from train.config import Config, from_dict
+from train.inner import Sources
 from train.run import Answer
 from train.table import Table
 
@@ -36,7 +37,7 @@ NOTES: dict[str, Any] = {
 
 
 #: Nothing in it is the identity, so that whoever leaves a part of it out answers otherwise.
-JOIN = JoinSpec(1.7, (0.3, -0.2, 0.1, -0.4, 0.2), 0.6, 0.8, (-0.9, 1.6))
+JOIN = JoinSpec(1.7, (0.3, -0.2, 0.1, -0.4, 0.2), 0.6, 0.8, 1.6)
 
 
 def tiny_config(**tables: Any) -> Config:
@@ -121,14 +122,14 @@ def hearing() -> export_onnx.Trained:
     return untrained(config)._replace(beat_net=hearing_net(config))
 
 
-def offline(trained: export_onnx.Trained, table: Table) -> tuple[nested.Learned, nested.Sources]:
+def offline(trained: export_onnx.Trained, table: Table) -> tuple[nested.Learned, Sources]:
     """The same model and recordings as evaluation has them, where there is no stream."""
     config, answer = trained.config, trained.answer
     at = evidence.moments(config, table)
     early = evidence.early_beats(config, trained.beat_net, table, at)
     nobody, limit = np.zeros(0, dtype=np.int64), answer.decide.threshold
-    learned = nested.Learned(trained.net, answer.machine, answer.join, limit, nobody, np.zeros((0, 5)))
-    return learned, nested.Sources(table, at, early, answer.join.early)
+    learned = nested.Learned("default", trained.net, answer.machine, answer.join, limit, nobody, np.zeros((0, 5)))
+    return learned, Sources(table, at, early, answer.join.early)
 
 
 def meta_of(trained: export_onnx.Trained) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.metrics import accuracy_score, f1_score
 
-from models.join import JoinSpec, join
+from models.join import JoinSpec, weigh
 
 Array = np.ndarray
 #: Strength of the pull towards the weights that change nothing: what little data can't say stays as it is.
@@ -27,7 +27,7 @@ class Heard(NamedTuple):
         return Heard(self.logits[rows], self.scores[rows])
 
 
-def fit_join(heard: Heard, truth: Array, speaks_of: Array, weights: Array, early: tuple[float, ...]) -> JoinSpec:
+def fit_join(heard: Heard, truth: Array, speaks_of: Array, weights: Array, early: float) -> JoinSpec:
     """The weights of least cross-entropy, early beats aside: they have a measure of their own.
 
     Args:
@@ -37,19 +37,23 @@ def fit_join(heard: Heard, truth: Array, speaks_of: Array, weights: Array, early
         weights: (n,) what each recording counts; their sum is how many recordings there are to tell from.
         early: what early beats tell, for the result.
     """
-    silent = np.where(speaks_of, 0.0, -1e9)
     start = np.array([0.0, 0, 0, 0, 0, 0, 1, 0.5])
 
     def loss(values: Array) -> float:
-        joined = join(_spec(values, early), heard.logits, heard.scores) + silent
-        logs = joined - np.logaddexp.reduce(joined, axis=1, keepdims=True)
         pull = _PULL * float(((values - start) ** 2).sum()) / 2
-        return float((-weights * logs[np.arange(len(truth)), truth]).sum() + pull) / float(weights.sum())
+        return cross_entropy(_spec(values, early), heard, truth, speaks_of, weights) + pull / float(weights.sum())
 
     return _spec(minimize(loss, start, method="L-BFGS-B").x, early)
 
 
-def _spec(values: Array, early: tuple[float, ...]) -> JoinSpec:
+def cross_entropy(spec: JoinSpec, heard: Heard, truth: Array, speaks_of: Array, weights: Array) -> float:
+    """Mean over the recordings, of the classes that their sources can speak of; arguments as for `fit_join`."""
+    joined = weigh(spec, heard.logits, heard.scores) + np.where(speaks_of, 0.0, -1e9)
+    logs = joined - np.logaddexp.reduce(joined, axis=1, keepdims=True)
+    return float((-weights * logs[np.arange(len(truth)), truth]).sum()) / float(weights.sum())
+
+
+def _spec(values: Array, early: float) -> JoinSpec:
     """From the logarithm of the temperature, five biases, timbre and spacing."""
     log_temperature, *bias, timbre, spacing = (float(x) for x in values)
     return JoinSpec(float(np.exp(log_temperature)), tuple(bias), timbre, spacing, early)

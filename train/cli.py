@@ -79,8 +79,7 @@ def evaluate(
 
     kinds = {console.kind_of(entry) for entry in data}
     settings = load(config)
-    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
-        raise SettingError(f"{json_file}: is no file in a folder that exists; give another --json")
+    _writable(json_file)
     if missing := sorted(_needed(protocol) - kinds):
         raise SettingError(f"{protocol} tests {missing[0]} recordings; give --data {missing[0]}=DIR")
     run = {"timing": _timing, "quality": _quality}.get(protocol, _classification)
@@ -91,6 +90,28 @@ def evaluate(
     typer.echo(text)
     if json_file:
         json_file.write_text(json.dumps(result) + "\n")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="FIRST.json", help="A result of `laennec evaluate --json`.")],
+    second: Annotated[Path, typer.Argument(metavar="SECOND.json", help="Another model's, of the same protocol.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+) -> None:
+    """Say how much better the second of two evaluated models is, with paired 95 % intervals."""
+    console.need_packages()
+    from train import compare
+
+    _writable(json_file)
+    result = compare.compare(first, second)
+    typer.echo(compare.text(result), nl=False)
+    if json_file:
+        json_file.write_text(json.dumps(result) + "\n")
+
+
+def _writable(json_file: Path | None) -> None:
+    if json_file and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise SettingError(f"{json_file}: is no file in a folder that exists; give another --json")
 
 
 def _needed(protocol: str) -> set[str]:

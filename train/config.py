@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from models.windows import WindowSpec
 from train.beat_config import BeatAugmentSpec, BeatFitSpec
 from train.loop_config import LoopSpec
 from train.strict import build, check, check_snr
+
+#: Name of the recipe that draws by `SamplingSpec.shares`; those `tried` have names of their own.
+DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class SamplingSpec:
 
     Attributes:
         shares: weight of each source; sources that are not in the data drop out, ones not named get `other`.
+        tried: further shares, by name. The ones with which inner folds answer best are taken, see `train.inner`.
         other: weight of a source that `shares` does not name.
         class_power: within a source a class of n recordings is drawn in proportion to n to this power.
         class_factors: a further factor on a class's weight. Extrasystole, which timbre hardly shows, is drawn about as
@@ -55,6 +60,9 @@ class SamplingSpec:
     shares: dict[str, float] = field(
         default_factory=lambda: {"pascal_a": 0.12, "pascal_b": 0.18, "circor": 0.62, "noise": 0.08}
     )
+    tried: dict[str, dict[str, float]] = field(
+        default_factory=lambda: {"even": {"pascal_a": 0.22, "pascal_b": 0.30, "circor": 0.38, "noise": 0.10}}
+    )
     other: float = 0.3
     class_power: float = 0.0
     class_factors: dict[str, float] = field(
@@ -63,8 +71,11 @@ class SamplingSpec:
 
     def __post_init__(self) -> None:
         check(self, other=(0, 1e6), class_power=(0, 2))
-        for name in ("shares", "class_factors"):
-            for key, value in getattr(self, name).items():
+        if unsafe := [name for name in self.tried if not re.fullmatch(r"[a-z0-9]+", name) or name == DEFAULT]:
+            raise ValueError(f"tried.{unsafe[0]} must be a name of small letters and digits, and not {DEFAULT!r}")
+        named = {"shares": self.shares, "class_factors": self.class_factors}
+        for name, weights in (named | {f"tried.{name}": shares for name, shares in self.tried.items()}).items():
+            for key, value in weights.items():
                 if not 0 <= value <= 1e6:
                     raise ValueError(f"{name}.{key} must be from 0 to 1000000, not {value}")
         if unknown := set(self.class_factors) - set(CLASSES):
@@ -181,6 +192,12 @@ class Config:
                 "front_end.cepstra needs noise_share and floor_share of augment and beat_augment at 0: cepstra are no "
                 "energies to add to"
             )
+
+
+def recipes(config: Config) -> dict[str, Config]:
+    """By name the configurations among which inner folds choose, each with shares of its own and none left to try."""
+    own = {DEFAULT: config.sampling.shares, **config.sampling.tried}
+    return {name: replace(config, sampling=replace(config.sampling, shares=x, tried={})) for name, x in own.items()}
 
 
 def load(path: Path | None) -> Config:

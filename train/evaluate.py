@@ -11,11 +11,12 @@ import numpy as np
 from joblib import Parallel, delayed
 from safetensors.numpy import load_file, save_file
 
-from models.join import JoinSpec, probabilities
+from models.join import Joined, JoinSpec, probabilities
 from models.nets import BeatNet, HeartNet
 from train import beats, calibrate, evidence, extrasystole, heart, leakage, nested, patients
-from train.config import Config
+from train.config import Config, recipes
 from train.evidence import Moments
+from train.inner import Sources, Work
 from train.predict import embeddings, recording_logits
 from train.protocols import ALL_BEATS, NO_BEATS, Case, beat_folds
 from train.table import Features, Table
@@ -35,8 +36,9 @@ class Answers(NamedTuple):
     """What one case's model said of the recordings that it was asked about."""
 
     case: Case
+    recipe: str  # that inner folds chose, its name in `config.recipes`
     logits: Array  # (n, 5) calibrated, of whole recordings
-    rolling: list[Array]  # n times (k, 5) calibrated, at each moment of a stream, not smoothed
+    rolling: list[Joined]  # n times what is said of (k,) moments of a stream, not smoothed
     threshold: float  # abstains below this probability
     favour: Array  # (5,) what is added to log probabilities where rare classes are favoured
     patients: patients.Told | None  # where patients of CirCor were asked about
@@ -47,7 +49,7 @@ class BeatEvidence(NamedTuple):
     """What one network that finds S1 and S2 says."""
 
     early: Array  # (rows of moments,) from `evidence.early_beats`
-    odds: tuple[float, ...]  # from `extrasystole.early_odds`
+    odds: float  # from `extrasystole.early_odds`
 
 
 class Workshop(NamedTuple):
@@ -112,7 +114,7 @@ def changed(config: Config, data: Data, cases: Sequence[Case], shop: Workshop) -
 
 def _changed(config: Config, table: Table, at: Moments, case: Case, folder: Path) -> dict[str, Array]:
     sources = _without_beats(table, at)
-    learned = nested.learn(config, sources, case.learned, case.also, case.seed, folder)
+    learned = nested.learn(config, Work(sources, case.learned, case.also, case.seed, folder))
     told = {}
     for name, other in leakage.changes(table, case.tested, case.seed).items():
         there = _without_beats(other, evidence.moments(config, other))
@@ -120,19 +122,21 @@ def _changed(config: Config, table: Table, at: Moments, case: Case, folder: Path
     return told
 
 
-def _without_beats(table: Table, at: Moments) -> nested.Sources:
-    return nested.Sources(table, at, np.zeros(len(at.ends), dtype=np.int64), JoinSpec().early)
+def _without_beats(table: Table, at: Moments) -> Sources:
+    return Sources(table, at, np.zeros(len(at.ends), dtype=np.int64), JoinSpec().early)
 
 
 def _cross(config: Config, table: Table, case: Case, folder: Path) -> Array:
-    fit = heart.fit(config, table, list(case.learned), case.seed)
+    # Learning from one source and noise, the recipes hardly differ.
+    first = next(iter(recipes(config).values()))
+    fit = heart.fit(first, table, list(case.learned), case.seed)
     net = fit.run(folder / "model.safetensors", lambda *_: None, lambda: False)
     return recording_logits(net, config.window, table, list(case.tested))
 
 
 def _ask(config: Config, table: Table, at: Moments, told: BeatEvidence, case: Case, folder: Path) -> Answers:
-    sources = nested.Sources(table, at, told.early, told.odds)
-    learned = nested.learn(config, sources, case.learned, case.also, case.seed, folder)
+    sources = Sources(table, at, told.early, told.odds)
+    learned = nested.learn(config, Work(sources, case.learned, case.also, case.seed, folder))
     logits, rolling = nested.answer(config, learned, sources, case.tested)
     # Every class can be told of these alone: CirCor has no extrasystoles, noise has no hearts.
     wanted = [i for i in case.learned if table.recordings[i].source not in {"circor", "noise"}]
@@ -140,6 +144,7 @@ def _ask(config: Config, table: Table, at: Moments, told: BeatEvidence, case: Ca
     favour = calibrate.favour(probabilities(learned.answers[own]), table.labels[learned.asked[own]])
     return Answers(
         case,
+        learned.recipe,
         logits,
         rolling,
         learned.threshold,
@@ -162,13 +167,13 @@ def _beats(config: Config, data: Data, at: Moments, name: str, work: Path) -> Be
     if not persons:
         return BeatEvidence(evidence.early_beats(config, None, data.table, at), JoinSpec().early)
     net = _beat_net(config, data, persons, noises, work / f"beats-{name}.safetensors")
-    kept = work / f"early-{name}-{_print_of(data.table, at, net)}.safetensors"
+    kept = work / f"evidence-{name}-{_print_of(data.table, at, net)}.safetensors"
     if kept.exists():
         held = load_file(kept)
-        return BeatEvidence(held["early"], extrasystole.early_odds(config, held["premature"].tolist()))
+        return BeatEvidence(held["early"], extrasystole.early_odds(config, float(held["ratio"])))
     early = evidence.early_beats(config, net, data.table, at)
     premature = extrasystole.weigh_premature(config, net, data.timed, persons, config.seed)
-    save_file({"early": early, "premature": np.array(premature)}, kept)
+    save_file({"early": early, "ratio": np.array(premature)}, kept)
     return BeatEvidence(early, extrasystole.early_odds(config, premature))
 
 

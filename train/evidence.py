@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from models.extrasystole import Machine
-from models.join import COUNTS
 from models.nets import BeatNet
 from models.windows import decision_ends, recording_ends
 from train import extrasystole
@@ -81,14 +80,4 @@ def mean_scores(machine: Machine | None, at: Moments, indices: Sequence[int]) ->
         rows = at.speaking(i)
         if len(rows):
             found[place] = scores(machine, at, rows).mean()
-    return found
-
-
-def shares(at: Moments, early: Array, indices: Sequence[int]) -> Array:
-    """(n, COUNTS) shares of the counts of early beats over the windows that speak for each recording."""
-    found = np.tile(np.eye(COUNTS)[0], (len(indices), 1))
-    for place, i in enumerate(indices):
-        rows = at.speaking(i)
-        if len(rows):
-            found[place] = np.bincount(np.minimum(early[rows], COUNTS - 1), minlength=COUNTS) / len(rows)
     return found

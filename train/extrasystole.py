@@ -17,10 +17,10 @@ from sklearn.svm import SVC
 
 from models import intervals, regularity
 from models.extrasystole import Machine
-from models.join import COUNTS
+from models.join import ENOUGH
 from models.nets import BeatNet
 from models.rhythm import Rhythm
-from models.windows import WindowSpec, next_due
+from models.windows import WindowSpec, decision_ends, next_due
 from train.beat_windows import BeatWindow, early_beats
 from train.beats import TorchNet
 from train.config import Config
@@ -103,12 +103,10 @@ def fit(config: Config, told: Array, positive: Array) -> Machine | None:
     )
 
 
-def weigh_premature(
-    config: Config, net: BeatNet, timed: Features[Timed], indices: Sequence[int], seed: int
-) -> tuple[float, ...]:
-    """Logarithm of how much likelier each count of early beats is with extrasystoles than without, (COUNTS,).
+def weigh_premature(config: Config, net: BeatNet, timed: Features[Timed], indices: Sequence[int], seed: int) -> float:
+    """Logarithm of how much likelier `ENOUGH` early beats, at any moment of a recording, are with extrasystoles.
 
-    `early_odds` makes of it what a count tells.
+    `early_odds` makes of it what such beats tell.
 
     Args:
         config: the recipe.
@@ -119,18 +117,17 @@ def weigh_premature(
     """
     rng = np.random.default_rng(seed)
     some = rng.permutation(np.asarray(indices))[:_WEIGHED]
-    counts = np.ones((2, COUNTS))  # one more than counted: nothing is impossible
+    told = np.ones(2)  # one more than counted: nothing is impossible
     for i in some:
         features = timed.features(i)
         window = BeatWindow(features, in_frames(config.front_end, timed.recordings[i].segments))
         for kind, heard in enumerate((features, early_beats(window, rng).features)):
-            count = premature(config, net, heard, [len(heard)])[0]
-            counts[kind, min(count, COUNTS - 1)] += 1
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    return tuple(np.log(shares[1] / shares[0]).round(4).tolist())
+            counts = premature(config, net, heard, decision_ends(config.window, len(heard)))
+            told[kind] += counts.max(initial=0) >= ENOUGH
+    return float(np.log(told[1] / told[0]).round(4))
 
 
-def early_odds(config: Config, ratios: Sequence[float]) -> tuple[float, ...]:
-    """`JoinSpec.early` of the logarithmic likelihood ratios (COUNTS,) of `weigh_premature`."""
+def early_odds(config: Config, ratio: float) -> float:
+    """`JoinSpec.early` of the logarithmic likelihood ratio of `weigh_premature`."""
     prior = config.answer.extrasystoles
-    return tuple(float(np.log(prior / (1 - prior)) + ratio) for ratio in ratios[1:])
+    return float(np.log(prior / (1 - prior)) + ratio)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.classes import CLASSES
-from models.join import probabilities
+from models.join import Joined, probabilities
 from train import scores
 from train.datasets import Recording
 from train.evaluate import Answers
@@ -24,7 +24,7 @@ class Gathered(NamedTuple):
     probabilities: Array  # (seeds, n, 5) calibrated
     favour: Array  # (seeds, n, 5) what is added to their logarithms where rare classes are favoured
     threshold: Array  # (seeds, n) abstain below
-    rolling: list[list[Array]]  # seeds times n times (k, 5) calibrated logits
+    rolling: list[list[Joined]]  # seeds times n times what is said of (k,) moments
 
     def of(self, rows: Array) -> Gathered:
         """Some of the recordings."""
@@ -57,7 +57,7 @@ def gather(answers: Sequence[Answers]) -> Gathered:
         np.zeros((*shape, 5)),
         np.zeros((*shape, 5)),
         np.zeros(shape),
-        [[np.zeros((0, 5))] * len(tested) for _ in seeds],
+        [[Joined(np.zeros((0, 5)), np.zeros(0))] * len(tested) for _ in seeds],
     )
     for a in answers:
         run, rows = seeds.index(a.case.seed), np.searchsorted(tested, a.case.tested)
@@ -162,3 +162,11 @@ def _abstaining(truth: Array, found: Gathered, groups: Sequence[str]) -> dict[st
 
 def _is(own: Sequence[Recording], source: str) -> Array:
     return np.array([r.source == source for r in own])
+
+
+def listed(own: Sequence[Recording], found: Gathered) -> list[dict[str, Any]]:
+    """Every recording and its probabilities, per seed: what plots are drawn from, and models compared by."""
+    return [
+        {"name": f"{r.source}/{r.name}", "group": r.group, "label": r.label, "probabilities": p.round(4).tolist()}
+        for r, p in zip(own, found.probabilities.transpose(1, 0, 2), strict=True)
+    ]

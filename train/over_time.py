@@ -10,7 +10,7 @@ import numpy as np
 from models import decide
 from models.decide import DecideSpec
 from models.frontend import FrontEndSpec
-from models.join import probabilities
+from models.join import Joined, probabilities
 from train import scores
 from train.config import Config
 
@@ -20,12 +20,12 @@ SECONDS = (1.0, 2.0, 3.0, 4.0, 5.0, 8.0, 12.0)
 COHORTS_S = (8.0, 12.0)
 
 
-def standing(config: Config, rolling: Array) -> Array:
-    """(k,) the class that stands at each moment, abstaining never, from calibrated logits (k, 5)."""
+def standing(config: Config, rolling: Joined) -> Array:
+    """(k,) the class that stands at each of (k,) moments, abstaining never."""
     spec = DecideSpec(threshold=0.0, smoothing=config.answer.smoothing, margin=config.answer.margin)
     state, found = decide.init_state(), []
-    for logits in rolling:
-        _, answer, state = decide.step(spec, logits, state)
+    for logits, early in zip(*rolling, strict=True):
+        _, answer, state = decide.step(spec, Joined(logits, early), state)
         found.append(answer)
     return np.array(found, dtype=np.int64)
 
@@ -35,7 +35,7 @@ def heard(
     truth: Array,
     frames: Array,
     moments: Sequence[Array],
-    runs: Sequence[Sequence[Array]],
+    runs: Sequence[Sequence[Joined]],
     groups: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Accuracy after some seconds, on the same recordings for all of them.
@@ -45,7 +45,7 @@ def heard(
         truth: (n,) class indices.
         frames: (n,) length of each recording.
         moments: n times (k,) frames heard at each moment.
-        runs: per seed n times (k, 5) calibrated logits at each moment.
+        runs: per seed n times what is said of these moments.
         groups: (n,) what the bootstrap resamples.
 
     Returns:
@@ -66,10 +66,10 @@ def heard(
     return rows
 
 
-def flips(config: Config, seconds: Array, runs: Sequence[Sequence[Array]], groups: Sequence[str]) -> dict[str, Any]:
+def flips(config: Config, seconds: Array, runs: Sequence[Sequence[Joined]], groups: Sequence[str]) -> dict[str, Any]:
     """Changes of the answer a minute, before and after smoothing; (n,) seconds of each recording."""
     whole = [[standing(config, x) for x in run] for run in runs]
-    raw = [[probabilities(x).argmax(axis=1) if len(x) else np.zeros(0) for x in run] for run in runs]
+    raw = [[probabilities(x.told).argmax(axis=1) if len(x.early) else np.zeros(0) for x in run] for run in runs]
     return {
         name: scores.ratio(_changes(found), seconds / 60, groups) for name, found in (("smoothed", whole), ("raw", raw))
     }
@@ -85,7 +85,7 @@ def _right(
     truth: Array,
     own: Sequence[int],
     moments: Sequence[Array],
-    runs: Sequence[Sequence[Array]],
+    runs: Sequence[Sequence[Joined]],
     seconds: float,
 ) -> Array:
     """(own,) share of the seeds whose answer is right after so many seconds; none yet is not right."""
@@ -94,20 +94,21 @@ def _right(
     for row, run in enumerate(runs):
         for place, i in enumerate(own):
             now = np.flatnonzero(moments[i] <= limit)
-            told = standing(config, run[i][: len(now)])
+            told = standing(config, Joined(run[i].logits[: len(now)], run[i].early[: len(now)]))
             found[row, place] = len(told) and told[-1] == truth[i]
     return np.asarray(found.mean(axis=0))
 
 
 def _right_in_the_end(
-    config: Config, truth: Array, own: Sequence[int], moments: Sequence[Array], runs: Sequence[Sequence[Array]]
+    config: Config, truth: Array, own: Sequence[int], moments: Sequence[Array], runs: Sequence[Sequence[Joined]]
 ) -> Array:
     """(own,) share of the seeds that are right of the whole recording."""
     found = np.zeros((len(runs), len(own)))
     for row, run in enumerate(runs):
         for place, i in enumerate(own):
             speaks = (moments[i] >= config.window.window_frames) | (moments[i] == moments[i][-1])
-            found[row, place] = run[i][speaks].mean(axis=0).argmax() == truth[i]
+            whole = Joined(run[i].logits[speaks], run[i].early[speaks]).whole()
+            found[row, place] = whole.told.argmax() == truth[i]
     return np.asarray(found.mean(axis=0))
 
 

@@ -11,7 +11,7 @@ from train import scores
 from train.patients import ANSWERS, COSTS, Told
 
 Array = np.ndarray
-_ABSENT, _UNKNOWN, _PRESENT = range(len(ANSWERS))
+ABSENT, UNKNOWN, PRESENT = range(len(ANSWERS))
 
 
 def together(told: Sequence[Told]) -> Told:
@@ -37,10 +37,10 @@ def score(runs: Sequence[Told]) -> dict[str, Any]:
         each with the answers that are best for it by the probabilities, and the answers' confusion.
     """
     truth, groups = runs[0].truth, runs[0].groups
-    known = truth != _UNKNOWN
+    known = truth != UNKNOWN
     member = [g for g, k in zip(groups, known, strict=True) if k]
-    present = truth[known] == _PRESENT
-    rule = np.array([_odds(t.probabilities[known]) for t in runs])
+    present = truth[known] == PRESENT
+    rule = np.array([odds(t.probabilities[known]) for t in runs])
     result: dict[str, Any] = {
         "n": len(truth),
         "patients": {name: int((truth == k).sum()) for k, name in enumerate(ANSWERS)},
@@ -51,7 +51,7 @@ def score(runs: Sequence[Told]) -> dict[str, Any]:
     }
     costs = np.array(COSTS)[truth]
     told = np.array([(t.probabilities * COSTS).argmax(axis=1) for t in runs])
-    right = (told == truth).mean(axis=0)
+    right = right_weighted(truth, np.array([t.probabilities for t in runs]))
     even = np.array([(t.probabilities / (t.shares + 1e-9)).argmax(axis=1) for t in runs])
     return result | {
         "weighted_accuracy": scores.ratio(right * costs, costs, groups),
@@ -61,8 +61,14 @@ def score(runs: Sequence[Told]) -> dict[str, Any]:
     }
 
 
-def _odds(probabilities: Array) -> Array:
-    return np.asarray(np.log(probabilities[:, _PRESENT] + 1e-12) - np.log(probabilities[:, _ABSENT] + 1e-12))
+def odds(probabilities: Array) -> Array:
+    """(m,) log odds of present against absent, from (m, 3)."""
+    return np.asarray(np.log(probabilities[:, PRESENT] + 1e-12) - np.log(probabilities[:, ABSENT] + 1e-12))
+
+
+def right_weighted(truth: Array, runs: Array) -> Array:
+    """(m,) share of the runs, (runs, m, 3) probabilities, that are right with the answer best for weighted accuracy."""
+    return np.asarray(((runs * COSTS).argmax(axis=2) == truth).mean(axis=0))
 
 
 def _balanced(truth: Array, told: Array) -> float:
@@ -76,3 +82,12 @@ def _confusion(truth: Array, told: Array) -> list[list[float]]:
     for run in told:
         np.add.at(counts, (truth, run), 1 / len(told))
     return counts.round(2).tolist()
+
+
+def listed(runs: Sequence[Told]) -> list[dict[str, Any]]:
+    """Every patient and the probabilities of the answers, per seed: what models are compared by."""
+    told, first = np.stack([t.probabilities for t in runs], axis=1), runs[0]
+    return [
+        {"name": name, "group": group, "answer": ANSWERS[k], "probabilities": p.round(4).tolist()}
+        for name, group, k, p in zip(first.names, first.groups, first.truth, told, strict=True)
+    ]

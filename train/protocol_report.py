@@ -21,7 +21,15 @@ def text(result: dict[str, Any]) -> str:
 def sections(result: dict[str, Any]) -> list[Section]:
     """The same part by part, so that pictures can be put between."""
     leak = f" ({result['leaky']})" if result["leaky"] else ""
-    return [("", f"## {result['protocol']}{leak}\n\n{result['says']}."), *_SECTIONS[result["protocol"]](result)]
+    said = f"## {result['protocol']}{leak}\n\n{result['says']}.{_chosen(result.get('recipes', {}))}"
+    return [("", said), *_SECTIONS[result["protocol"]](result)]
+
+
+def _chosen(recipes: dict[str, int]) -> str:
+    if not recipes:
+        return ""
+    counts = ", ".join(f"{name} for {count}" for name, count in recipes.items())
+    return f" Of the recipes (`recipes` in `train/config.py`) inner folds chose, by number of models: {counts}."
 
 
 def _recordings(result: dict[str, Any]) -> list[Section]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from models.classes import CLASSES
 from models.errors import SettingError
+from models.join import Joined
 from models.windows import decision_ends
 from train import baselines, evaluate, gathered, leakage, over_time, patient_scores, patients, scores
 from train.config import Config
@@ -34,6 +36,13 @@ def of(name: str, config: Config, data: Data, cases: Sequence[Case], shop: evalu
     if name == "cross-device":
         return cross_device(data, cases, evaluate.cross(config, data, cases, shop))
     answers = evaluate.run(config, data, cases, shop)
+    chosen = Counter(a.recipe for a in answers)
+    return _scored(name, config, data, cases, answers, shop) | {"recipes": dict(sorted(chosen.items()))}
+
+
+def _scored(
+    name: str, config: Config, data: Data, cases: Sequence[Case], answers: Sequence[Answers], shop: evaluate.Workshop
+) -> dict[str, Any]:
     if name == "circor-patients":
         return circor_patients(data, answers)
     if name == "new-device":
@@ -64,7 +73,7 @@ def recordings(name: str, config: Config, data: Data, answers: Sequence[Answers]
             "flips_per_minute": over_time.flips(config, _seconds(config, data.table, found), found.rolling, groups),
             "parts": {s: gathered.classified(truth, found, groups, _where(own, "source", s)) for s in sources},
             "baselines": _baselines(data.table, answers, found.tested, truth, groups),
-            "answers": _listed(own, found),
+            "answers": gathered.listed(own, found),
         }
     )
 
@@ -83,7 +92,7 @@ def circor_patients(data: Data, answers: Sequence[Answers]) -> dict[str, Any]:
         **patient_scores.score(told),
         "parts": parts,
         "open_answer": gathered.answered(truth[clear], found.of(clear), list(np.array(groups)[clear])),
-        "answers": _listed_patients(told),
+        "answers": patient_scores.listed(told),
         "baselines": _patient_baselines(data.table, answers),
     }
 
@@ -167,7 +176,7 @@ def _clear_normal(r: Recording) -> bool:
     return r.label == "normal" and r.patient_label in {"", "normal"} and r.outcome in {"", "Normal"} and not r.noisy
 
 
-def _streamed(config: Config, table: Table, found: gathered.Gathered) -> tuple[Array, list[Array], list[list[Array]]]:
+def _streamed(config: Config, table: Table, found: gathered.Gathered) -> tuple[Array, list[Array], list[list[Joined]]]:
     frames = np.array([table.frames(i) for i in found.tested])
     return frames, [np.array(decision_ends(config.window, n)) for n in frames], found.rolling
 
@@ -185,22 +194,6 @@ def _patient_runs(answers: Sequence[Answers]) -> list[patients.Told]:
     if not all(runs):
         raise SettingError("circor-patients needs patients with a murmur and patients without; give more --data")
     return [patient_scores.together(run) for run in runs]
-
-
-def _listed(own: Sequence[Recording], found: gathered.Gathered) -> list[dict[str, Any]]:
-    """Every recording and its probabilities, per seed: what plots are drawn from."""
-    return [
-        {"name": f"{r.source}/{r.name}", "group": r.group, "label": r.label, "probabilities": p.round(4).tolist()}
-        for r, p in zip(own, found.probabilities.transpose(1, 0, 2), strict=True)
-    ]
-
-
-def _listed_patients(runs: Sequence[patients.Told]) -> list[dict[str, Any]]:
-    told = np.stack([t.probabilities for t in runs], axis=1)
-    return [
-        {"name": name, "answer": patients.ANSWERS[k], "probabilities": p.round(4).tolist()}
-        for name, k, p in zip(runs[0].names, runs[0].truth, told, strict=True)
-    ]
 
 
 def _baselines(

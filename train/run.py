@@ -1,10 +1,10 @@
-"""`laennec train`: find beats, learn in inner folds, calibrate, report, learn from everything.
+"""`laennec train`: find beats, learn in inner folds, choose a recipe, calibrate, report, learn from everything.
 
 The folder RUN holds, in the order written:
 
     config.json           the configuration, complete
     beats.safetensors     the network that finds S1 and S2, where recordings have annotated beats
-    inner<k>.safetensors  the network that did not learn from inner fold k
+    <recipe>-inner<k>.safetensors  the network of a recipe that did not learn from inner fold k
     model.safetensors     the network that learned from everything: what `export` takes
     quality.json          the signal quality index, fitted
     splits.json           names learned from, their counts, number of groups and hash
@@ -37,6 +37,7 @@ from models.join import JoinSpec, probabilities
 from models.quality import QualitySpec
 from train import beats, checkpoint, evidence, extrasystole, nested, report, scores
 from train.config import Config, from_dict, to_dict
+from train.inner import Sources, Work, checkpoint_of
 from train.protocols import learnable
 from train.splits import split_hash
 from train.table import Features, Table
@@ -61,6 +62,7 @@ def prepare(run: Path, config: Config, resume: bool) -> None:
 
     Raises:
         SettingError: the folder holds another run, or `resume` finds none or other settings.
+        InputFileError: its configuration is damaged.
     """
     held = run / "config.json"
     if run.exists() and not run.is_dir():
@@ -70,7 +72,7 @@ def prepare(run: Path, config: Config, resume: bool) -> None:
     if resume:
         if not held.exists():
             raise SettingError(f"{run} holds no run to resume; leave --resume out")
-        if _configuration(held) != config:
+        if configuration(held) != config:
             raise SettingError(f"{run} was begun with another configuration; give the same --config, or a new --out")
         return
     try:
@@ -80,11 +82,16 @@ def prepare(run: Path, config: Config, resume: bool) -> None:
         raise SettingError(f"{run}: can't be written: {error.strerror}; give another --out") from error
 
 
-def _configuration(path: Path) -> Config:
+def configuration(path: Path) -> Config:
+    """Of a run, from its config.json.
+
+    Raises:
+        InputFileError: missing or damaged.
+    """
     try:
         return from_dict(json.loads(path.read_text()), str(path))
-    except (OSError, ValueError) as error:
-        raise SettingError(f"{path}: can't be read ({error}); give a new --out") from error
+    except (OSError, ValueError, SettingError) as error:
+        raise InputFileError(f"{path}: is no configuration of a run ({error}); train anew in a new folder") from error
 
 
 def train(
@@ -105,7 +112,7 @@ def train(
     table = data.labelled
     usable = learnable(table.recordings, np.arange(len(table)))
     sources = _sources(run, config, data, step, stop)
-    learned = nested.learn(config, sources, usable, usable[:0], config.seed, run, step, stop)
+    learned = nested.learn(config, Work(sources, usable, usable[:0], config.seed, run, step, stop))
     # Only now is it certain that a run that is continued learned from these recordings.
     splits = {"learned from": _side(table, usable)}
     _write_json(run / "quality.json", asdict(data.quality))
@@ -114,16 +121,16 @@ def train(
     machine = codec.encode_machine(learned.machine) if learned.machine else None
     _write_json(run / "answer.json", {"join": asdict(learned.join), "decide": asdict(decide), "extrasystole": machine})
     _write_windows(run / "windows.safetensors", config, table, usable)
-    metrics = _metrics(table, usable, learned.answers, decide)
+    metrics = {"recipe": learned.recipe} | _metrics(table, usable, learned.answers, decide)
     _write_json(run / "metrics.json", metrics)
     _write_predictions(run / "predictions.csv", table, usable, probabilities(learned.answers))
-    history = checkpoint.load(run / "inner0.safetensors").notes["history"]
+    history = checkpoint.load(checkpoint_of(run, learned.recipe, 0)).notes["history"]
     report.write(run, metrics, history, splits)
 
 
 def _sources(
     run: Path, config: Config, data: Data, step: Callable[[str, int, float], None], stop: Callable[[], bool]
-) -> nested.Sources:
+) -> Sources:
     """What the rhythm says of all recordings, by a network that learns here, where beats are annotated."""
     table, net, odds = data.labelled, None, JoinSpec().early
     timed = [i for i, t in enumerate(data.timed.recordings) if t.source == "circor"]
@@ -131,10 +138,10 @@ def _sources(
         noises = [table.features(i) for i, r in enumerate(table.recordings) if r.source == "noise"]
         fit = beats.fit(config, data.timed, timed, noises, config.seed)
         net = fit.run(run / "beats.safetensors", lambda n, loss: step(BEATS, n, loss), stop)
-        ratios = extrasystole.weigh_premature(config, net, data.timed, timed, config.seed)
-        odds = extrasystole.early_odds(config, ratios)
+        ratio = extrasystole.weigh_premature(config, net, data.timed, timed, config.seed)
+        odds = extrasystole.early_odds(config, ratio)
     at = evidence.moments(config, table)
-    return nested.Sources(table, at, evidence.early_beats(config, net, table, at), odds)
+    return Sources(table, at, evidence.early_beats(config, net, table, at), odds)
 
 
 class Answer(NamedTuple):

@@ -17,6 +17,8 @@ from models.classes import CLASSES
 Array = np.ndarray
 Score = dict[str, float | None]
 _RESAMPLES = 2000
+#: Scores of all classes together.
+OVERALL = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def resample_weights(groups: Sequence[str], seed: int = 0) -> tuple[Array, Array]:
@@ -50,13 +52,11 @@ def classification(truth: Array, predicted: Array, groups: Sequence[str]) -> dic
         Balanced accuracy and macro-F1 run over the classes that occur in the truth.
     """
     member, weights = resample_weights(groups)
-    cells = np.zeros((len(predicted), weights.shape[1], len(CLASSES), len(CLASSES)))
-    for run, answers in enumerate(predicted):
-        np.add.at(cells[run], (member, truth, answers), 1)
+    cells = _cells(truth, predicted, member)
     point = _summaries(cells.sum(axis=1))
     spread = _summaries(np.einsum("bg,rgtp->rbtp", weights, cells))
     result: dict[str, Any] = {"n": len(truth), "groups": weights.shape[1], "runs": len(predicted)}
-    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
+    for name in OVERALL:
         result[name] = scored(float(point[name].mean()), spread[name].mean(axis=0))
     result["per_class"] = {
         label: {
@@ -68,6 +68,35 @@ def classification(truth: Array, predicted: Array, groups: Sequence[str]) -> dic
     }
     result["confusion"] = cells.sum(axis=1).mean(axis=0).round(2).tolist()
     return result
+
+
+def gains(truth: Array, first: Array, second: Array, groups: Sequence[str]) -> dict[str, Score]:
+    """How much better the second of two sets of hard answers is, paired; each score of `OVERALL`, mean over runs.
+
+    Args:
+        truth: (n,) class indices.
+        first: (runs, n) class indices.
+        second: the same of another model; it may have another number of runs.
+        groups: (n,) what the bootstrap resamples: the same resamples for both.
+    """
+    member, weights = resample_weights(groups)
+    cells = [_cells(truth, told, member) for told in (first, second)]
+    points = [_summaries(c.sum(axis=1)) for c in cells]
+    spreads = [_summaries(np.einsum("bg,rgtp->rbtp", weights, c)) for c in cells]
+    found = {}
+    for name in OVERALL:
+        before, after = (float(point[name].mean()) for point in points)
+        less, more = (spread[name].mean(axis=0) for spread in spreads)
+        found[name] = scored(after - before, more - less)
+    return found
+
+
+def _cells(truth: Array, predicted: Array, member: Array) -> Array:
+    """(runs, groups, truth, predicted) counts."""
+    cells = np.zeros((len(predicted), member.max() + 1, len(CLASSES), len(CLASSES)))
+    for run, answers in enumerate(predicted):
+        np.add.at(cells[run], (member, truth, answers), 1)
+    return cells
 
 
 def _summaries(confusion: Array) -> dict[str, Array]:

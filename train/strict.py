@@ -63,7 +63,8 @@ def _value(default: Any, value: Any, where: str) -> Any:
     if isinstance(default, tuple) and isinstance(value, list | tuple) and len(value) == len(default):
         return tuple(_value(d, v, where) for d, v in zip(default, value, strict=True))
     if isinstance(default, dict) and isinstance(value, dict):
-        return {name: _value(0.0, share, f"{where}: {name}") for name, share in value.items()}
+        like = next(iter(default.values()), 0.0)
+        return {name: _value(like, share, f"{where}: {name}") for name, share in value.items()}
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(default) or (isinstance(value, float) and not math.isfinite(value)):

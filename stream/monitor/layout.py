@@ -10,7 +10,7 @@ from rich.text import Text
 from stream.monitor import panels, timeline
 from stream.monitor.line import clean, first_fit, fit, rule, styled
 from stream.monitor.theme import FAINT, to_ascii
-from stream.monitor.words import span_words
+from stream.monitor.words import device, span_words
 from stream.snapshot import Snapshot
 
 MIN_WIDTH, MIN_HEIGHT = 60, 16
@@ -71,6 +71,8 @@ def _printable(snapshot: Snapshot, ascii_only: bool) -> Snapshot:
         model=clean(snapshot.model, ascii_only),
         recording=clean(snapshot.recording, ascii_only),
         ended=clean(snapshot.ended, ascii_only),
+        condition_detail=clean(snapshot.condition_detail, ascii_only),
+        notice=clean(snapshot.notice, ascii_only),
     )
 
 
@@ -83,7 +85,8 @@ def _lines(snapshot: Snapshot, has: Plan, width: int, ascii_only: bool) -> list[
         *air,
         *panels.decision_lines(snapshot, width, has.two_line_decision),
         *air,
-        *panels.bars_and_meters(snapshot, width),
+        # What the last decision said must not stand there while nothing is heard.
+        *panels.bars_and_meters(replace(snapshot, decision=None) if device(snapshot.condition) else snapshot, width),
         *air,
         *_timeline(snapshot, has, width),
         panels.session(snapshot, width),

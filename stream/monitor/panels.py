@@ -13,7 +13,7 @@ from stream.monitor.line import bar, first_fit, fit, rule, shorten, spread, styl
 from stream.monitor.theme import FAINT, LETTERS, NOTICE, STYLES, TRACE
 from stream.monitor.ticks import ticks
 from stream.monitor.trace import DIVISION_S, SPAN_S, Extremes, ascii_art, braille, division_marks, extremes, scale_db
-from stream.monitor.words import clock, headline, held_s, kind
+from stream.monitor.words import clock, device, headline, held_s, kind
 from stream.snapshot import Level, Snapshot
 
 _LEVEL_FLOOR_DB = -60.0
@@ -69,9 +69,10 @@ def _time_marks(shown: Extremes, width: int) -> Text:
 
 def decision_lines(snapshot: Snapshot, width: int, roomy: bool) -> list[Text]:
     """The rolling decision, prominent, and how sure and how long: in two lines, or in one where room is short."""
-    badge = f"bold reverse {STYLES[kind(snapshot.decision)]}"
-    words = headline(snapshot.decision)
-    facts = _standing(snapshot)
+    away = device(snapshot.condition)
+    badge = f"bold reverse {STYLES['gap' if away else kind(snapshot.decision)]}"
+    words = away or headline(snapshot.decision)
+    facts = ["counted as lost", *filter(None, [snapshot.condition_detail])] if away else _standing(snapshot)
     if roomy:
         return [styled(f" {shorten(words, width - 2)} ", badge), Text(shorten(" · ".join(facts), width))]
     room = width - len(words) - 4
@@ -166,15 +167,24 @@ def _peak(level: Level, width: int) -> Text:
 
 
 def session(snapshot: Snapshot, width: int) -> Text:
-    """Elapsed stream time, latency, recording; and why the stream ended, once it has."""
+    """Elapsed stream time, latency, recording, the device's clock; and before them what must be known."""
     live = _known(snapshot.latency_s)
     facts = [
         f"elapsed {clock(snapshot.ledger.captured / snapshot.rate_hz)}",
         "latency – (not live)" if live is None else f"latency {live:.2f} s",
         f"recording {snapshot.recording}" if snapshot.recording else "not recording",
+        *([f"clock {_signed(snapshot.drift_ppm)} ppm"] if snapshot.drift_ppm is not None else []),
     ]
-    line = styled(f"ended: {snapshot.ended}" if snapshot.ended else "", NOTICE)
-    return fit(line.append((" · " if snapshot.ended else "") + " · ".join(facts)), width)
+    told = _told(snapshot)
+    return fit(styled(told, NOTICE).append((" · " if told else "") + " · ".join(facts)), width)
+
+
+def _told(snapshot: Snapshot) -> str:
+    """What must be known before all else: the end, a fault of disk or device; empty where nothing is."""
+    if snapshot.ended:
+        return f"ended: {snapshot.ended}"
+    told = snapshot.notice or (snapshot.condition_detail if snapshot.condition == "listening" else "")
+    return f"notice: {told}" if told else ""
 
 
 def ledger(snapshot: Snapshot, width: int) -> Text:

@@ -37,6 +37,20 @@ def headline(decision: Decision | None) -> str:
     }.get(status, "listening… (window filling)")
 
 
+#: What a screen says in place of the decision while the device gives nothing.
+_DEVICE = {
+    "stalled": "no audio comes from the device",
+    "lost": "the device is away: waiting for it",
+    "reconnecting": "the device is away: reconnecting",
+    "gone": "the device is gone",
+}
+
+
+def device(condition: str) -> str:
+    """What became of the device, one of `block.CONDITIONS`; empty while it is heard."""
+    return _DEVICE.get(condition, "")
+
+
 def held_s(decision: Decision, history: Sequence[Decision]) -> float:
     """For how long the decision has been the same, in seconds of the stream."""
     since = decision.t_s

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from models.classes import CLASSES
 from models.decide import Decision
-from models.errors import LaennecError, SettingError
+from models.errors import LaennecError
 from models.regularity import Regularity
 from models.rhythm import Beat
+from stream.sinks.reader import gone
 from stream.snapshot import Ledger
 
 SCHEMA = 1
+
+
+class Lines(Protocol):
+    """Takes whole lines: a text stream, or a session's part of a `LogFile`."""
+
+    def write(self, line: str, /) -> object:
+        """Append a line."""
+
+    def flush(self) -> object:
+        """Hold nothing back."""
 
 
 class JsonlSink:
@@ -24,13 +34,12 @@ class JsonlSink:
         name: of the stream, for messages.
         header: what the "session" line holds beside type and schema; JSON values.
 
-    A BrokenPipeError of the stream (`| head`) passes through: the caller knows how to end.
-
     Raises:
+        BrokenPipeError: nobody can read it any more (`| head`, a closed terminal).
         LaennecError: the stream can't be written any more (disk full).
     """
 
-    def __init__(self, stream: TextIO, name: str, header: dict[str, Any]) -> None:
+    def __init__(self, stream: Lines, name: str, header: dict[str, Any]) -> None:
         self._stream = stream
         self._name = name
         self._write({"type": "session", "schema": SCHEMA, **header})
@@ -61,6 +70,14 @@ class JsonlSink:
         """Write a loss."""
         self._write({"type": "gap", "t_s": round(t_s, 6), "lost_samples": lost_samples, "reason": reason})
 
+    def condition(self, t_s: float, state: str, detail: str) -> None:
+        """Write what became of the device."""
+        self._write({"type": "device", "t_s": round(t_s, 6), "state": state, "detail": detail})
+
+    def notice(self, t_s: float, text: str) -> None:
+        """Write what the listener must know."""
+        self._write({"type": "notice", "t_s": round(t_s, 6), "text": text})
+
     def end(self, ledger: Ledger, reason: str) -> None:
         """Write the session's last line."""
         counts = {name: getattr(ledger, name) for name in ("captured", "analysed", "dropped", "discarded")}
@@ -71,22 +88,10 @@ class JsonlSink:
             # Escaped to ASCII: a file's name may hold what the stream's encoding can't.
             self._stream.write(json.dumps(line, allow_nan=False) + "\n")
             self._stream.flush()
-        except BrokenPipeError:
-            raise
         except OSError as error:
+            if isinstance(error, BrokenPipeError) or gone(self._stream):
+                raise BrokenPipeError from error
             raise LaennecError(f"{self._name}: can't be written any more: {error.strerror}; free some space") from error
-
-
-def open_log(path: Path) -> TextIO:
-    """A fresh log file.
-
-    Raises:
-        SettingError: it can't be written.
-    """
-    try:
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise SettingError(f"{path}: the log can't be written: {error.strerror}; give another --log") from error
 
 
 def _named(probabilities: tuple[float, ...] | None) -> dict[str, float] | None:

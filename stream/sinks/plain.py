@@ -9,6 +9,7 @@ from models.decide import Decision
 from models.errors import LaennecError
 from models.rhythm import Beat
 from stream.monitor.words import headline, kind
+from stream.sinks.reader import gone
 from stream.snapshot import Ledger
 
 
@@ -21,9 +22,8 @@ def stamp(t_s: float) -> str:
 class PlainSink:
     """Writes lines of stable wording to a text stream, each flushed at once.
 
-    A BrokenPipeError of the stream (`| head`) passes through: the caller knows how to end.
-
     Raises:
+        BrokenPipeError: nobody can read it any more (`| head`, a closed terminal); noticed at each decision.
         LaennecError: the stream can't be written any more (disk full).
     """
 
@@ -36,6 +36,8 @@ class PlainSink:
         if kind(d) != self._last:
             self._last = kind(d)
             self._line(f"{stamp(d.t_s)}  {_words(d)}")
+        elif gone(self._stream):  # it may be minutes before the next line
+            raise BrokenPipeError
 
     def beat(self, beat: Beat) -> None:
         """No line: beats are no change of decision."""
@@ -44,6 +46,14 @@ class PlainSink:
         """Write a line for lost audio; a decision that only repeats it is not written again."""
         self._last = "gap"
         self._line(f"{stamp(t_s)}  gap: {lost_samples} samples lost ({reason})")
+
+    def condition(self, t_s: float, state: str, detail: str) -> None:
+        """Write a line for what became of the device."""
+        self._line(f"{stamp(t_s)}  device: {state}" + (f" ({detail})" if detail else ""))
+
+    def notice(self, t_s: float, text: str) -> None:
+        """Write a line for what the listener must know."""
+        self._line(f"{stamp(t_s)}  notice: {text}")
 
     def end(self, ledger: Ledger, reason: str) -> None:
         """Write the summary: why it ended and where every sample went."""
@@ -58,9 +68,9 @@ class PlainSink:
         try:
             self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
             self._stream.flush()
-        except BrokenPipeError:
-            raise
         except OSError as error:
+            if isinstance(error, BrokenPipeError) or gone(self._stream):
+                raise BrokenPipeError from error
             raise LaennecError(
                 f"standard output: can't be written any more: {error.strerror}; free some space"
             ) from error

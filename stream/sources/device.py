@@ -1,118 +1,119 @@
-"""Listening live: PortAudio's callback fills a ring, `blocks` empties it and watches that the device still speaks.
+"""One capture from a live device: the callback fills a ring, `blocks` empties it and watches the device.
 
-A dead device raises nothing by itself, and stopping it politely hangs for ever. So three detectors run beside the
-samples (a watchdog, PortAudio's finished callback, frames against clock), and closing gets a thread and a time limit.
+A dead device raises nothing by itself, and stopping it politely hangs for ever. So detectors run beside the samples
+(`health`, PortAudio's finished callback, frames against clock), and closing gets a thread and a time limit. What comes
+after a capture that failed is for `live`.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any, Self
 
-from models.errors import DeviceError, SettingError
-from stream.block import Block
-from stream.resample import RATES_HZ
+from models.errors import DeviceError
+from stream.block import Block, Condition
 from stream.ring import Ring
-from stream.sources import portaudio
+from stream.sources import health, portaudio
+from stream.sources.capture import CaptureSpec
+from stream.sources.devices import DeviceInfo, choose
 from stream.sources.frame_clock import FrameClock
-from stream.sources.portaudio import DeviceInfo
+from stream.sources.portaudio import Backend, PortAudio, RefusedError, Stream, Wanted
 
 MOST_CHANNELS = 32  # more are opened only when asked for: plug-ins claim up to 128 that are not there
 POLL_S = 0.01
 BLOCK_S = 0.1  # longest block handed on
-SILENT_LIMIT_S = 2.0
-START_LIMIT_S = 5.0  # wireless microphones take their time before the first sample
-CLOSE_LIMIT_S = 2.0
+CLOSE_LIMIT_S = 1.0
 
 
 class DeviceSource:
     """One channel of an audio input device, as a stream of blocks at the device's own rate.
 
-    It captures from `open` on: whatever is not read within the ring's length is lost, and counted.
+    It captures from `open` on: whatever is not read within the ring's length is lost, and counted. A device with
+    several channels is opened with all of them, because sound servers would mix them into one.
+
+    Attributes:
+        note: what a listener should know of how it was opened; empty where as wanted.
     """
 
-    def __init__(self, device: DeviceInfo, rate_hz: int, channel: int, channels: int, ring_s: float) -> None:
-        """Prepare; `open` is the way to make one."""
-        self._device = device
-        self._rate_hz = rate_hz
-        self._channel = channel
-        self._channels = channels
-        self._ring = Ring(max(1, round(ring_s * rate_hz)))
-        self._clock = FrameClock(rate_hz)
+    def __init__(self, device: DeviceInfo, spec: CaptureSpec, backend: Backend, spoke: bool = False) -> None:
+        """Prepare; `open` is the way to make one. `spoke` says that more than zeros was heard of the device before."""
+        available, wanted = device.max_input_channels, spec.channel or 1
+        if wanted > available:
+            raise DeviceError(f"{device.name!r} has {available} input channel(s), so there is no channel {wanted}")
+        self.device = device
+        self.note = ""
+        self._backend = backend
+        self._spec = spec
+        self._channel = wanted
+        self._channels = min(available, max(MOST_CHANNELS, wanted))
         self._shift_samples = 0  # lost before the ring: how far stream indices are ahead of the ring's
-        self._stream: Any = None
-        self._heard = (0, time.monotonic())  # samples so far and the time of the last callback, replaced as one
+        self._stream: Stream | None = None
         self._stopping = False
-        self._finished = False
+        self._closing = threading.Lock()
         self._closer: threading.Thread | None = None
+        self._spoke = spoke
+        self._prepare(spec.rate_hz or device.usual_rate_hz)
 
     @classmethod
     def open(
-        cls,
-        device: str | int | None = None,
-        rate_hz: int | None = None,
-        channel: int | None = None,
-        ring_s: float = 10.0,
-        block_frames: int = 0,
+        cls, device: str | int | None = None, spec: CaptureSpec = CaptureSpec(), backend: Backend | None = None
     ) -> Self:
-        """Open a device and begin to capture.
-
-        A device with several channels is opened with all of them, because sound servers would mix them into one.
+        """Open a device and begin to capture; of a rate that it refuses it takes another, and `note` says so.
 
         Args:
-            device: index, name or part of a name; None is the system's default.
-            rate_hz: 2,000 to 192,000; None is the device's default.
-            channel: which channel to hear, from 1; None is the first.
-            ring_s: how much audio may wait for the worker.
-            block_frames: frames per callback; 0 leaves it to PortAudio.
+            device: index, id, name or part of a name; None is the system's default.
+            spec: how.
+            backend: PortAudio where not given.
 
         Raises:
-            SettingError: rate or channel out of range.
-            DeviceError: PortAudio or the device is missing, ambiguous, busy, or refuses the rate or channel.
+            DeviceError: PortAudio or the device is missing, ambiguous, busy, or refuses channel or every rate.
         """
-        _check_settings(rate_hz, channel)
-        info = portaudio.find_device(device)
-        available, wanted = info.max_input_channels, channel or 1
-        if wanted > available:
-            raise DeviceError(f"{info.name!r} has {available} input channel(s), so there is no channel {wanted}")
-        channels = min(available, max(MOST_CHANNELS, wanted))
-        source = cls(info, rate_hz or info.default_rate_hz, wanted, channels, ring_s)
-        with portaudio.quiet_stderr():
-            source._start(block_frames)
+        backend = backend or PortAudio()
+        source = cls(choose(backend.devices(), device), spec, backend)
+        source.start()
         return source
 
-    def _start(self, block_frames: int) -> None:
-        sounddevice = portaudio.load()
+    def start(self) -> None:
+        """Begin to capture; see `open`."""
+        wanted_hz = self._rate_hz
         try:
-            self._stream = sounddevice.InputStream(
-                device=self._device.index,
-                samplerate=self._rate_hz,
-                channels=self._channels,
-                dtype="float32",
-                blocksize=block_frames,
-                callback=self._callback,
-                finished_callback=self._on_finished,
-            )
-            self._stream.start()
-        except sounddevice.PortAudioError as error:
-            self.close()
-            raise DeviceError(self._refusal(str(error))) from error
+            self._start(wanted_hz)
+        except RefusedError as refusal:
+            if not refusal.rate or not self._start_otherwise():
+                raise
+            self.note = f"{self.device.name!r} refuses {wanted_hz} Hz: heard at {self._rate_hz} Hz"
 
-    def _refusal(self, complaint: str) -> str:
-        name, default_hz = self._device.name, self._device.default_rate_hz
-        if "sample rate" in complaint.lower():
-            return f"{name!r} refuses a rate of {self._rate_hz} Hz: try its default with --rate {default_hz}"
-        if "unavailable" in complaint.lower():
-            return f"{name!r} is busy or gone: close other programs that use it, or reconnect it"
-        return f"{name!r} can't be opened with {self._channels} channel(s) at {self._rate_hz} Hz: {complaint}"
+    def _start_otherwise(self) -> bool:
+        for rate_hz in dict.fromkeys((self.device.default_rate_hz, *portaudio.USUAL_RATES_HZ)):
+            try:
+                self._start(rate_hz)
+            except RefusedError:
+                continue
+            return True
+        return False
+
+    def _start(self, rate_hz: int) -> None:
+        self._prepare(rate_hz)
+        spec = self._spec
+        wanted = Wanted(self.device, rate_hz, self._channels, spec.block_frames, spec.latency)
+        self._stream = self._backend.start(wanted, self._callback, self._on_finished)
+
+    def _prepare(self, rate_hz: int) -> None:
+        self._finished = False
+        self._rate_hz = rate_hz
+        self._ring = Ring(max(1, round(self._spec.ring_s * rate_hz)))
+        self._clock = FrameClock(rate_hz)
+        self._opened_s = self._backend.now_s()
+        self._first: tuple[int, float] | None = None  # samples of the first callback, and its time
+        self._heard = (0, self._opened_s)  # samples so far and the time of the last callback, replaced as one
 
     def _callback(self, frames: Any, _count: int, _time: Any, _status: Any) -> None:
         """On PortAudio's thread: copy and count, nothing else."""
         if not self._stopping:
             self._ring.write(frames[:, self._channel - 1])
-            self._heard = (self._ring.written, time.monotonic())
+            self._heard = (self._ring.written, self._backend.now_s())
+            self._first = self._first or self._heard
 
     def _on_finished(self) -> None:
         self._finished = True
@@ -127,45 +128,83 @@ class DeviceSource:
         """What the log and the screen say; `channel` counts from 1, of `channels` opened."""
         return {
             "kind": "device",
-            "name": self._device.name,
-            "host_api": self._device.host_api,
-            "index": self._device.index,
+            "name": self.device.name,
+            "host_api": self.device.host_api,
+            "index": self.device.index,
+            "id": self.device.id,
             "rate_hz": self._rate_hz,
             "channel": self._channel,
             "channels": self._channels,
         }
 
+    @property
+    def began_s(self) -> float:
+        """Monotonic time at which the first sample was captured, as far as is known; of opening before any came."""
+        return self._first[1] - self._first[0] / self._rate_hz if self._first else self._opened_s
+
+    @property
+    def last_s(self) -> float:
+        """Monotonic time of the last delivery; of opening before the first."""
+        return self._heard[1]
+
+    @property
+    def delivers(self) -> bool | None:
+        """Whether any audio came since it was opened; None where it may still."""
+        if self._first:
+            return True
+        over = self._finished or self._backend.now_s() - self._opened_s > health.START_S
+        return False if over else None
+
+    @property
+    def unseen_samples(self) -> int:
+        """Samples that the device seems to have lost and that no block tells of yet."""
+        return self._clock.suspected_samples
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster the device's clock is than the computer's; None until it is known."""
+        return self._clock.drift_ppm
+
     def captured_s_ago(self) -> float:
         """Seconds since the device last delivered (since opening, before the first time); 0.02 is usual, 2 is dead."""
-        return time.monotonic() - self._heard[1]
+        return self._backend.now_s() - self.last_s
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Block | Condition]:
         """Blocks of up to 0.1 s as they come, until `stop`; what was captured until then is handed out first.
 
-        Samples that the device itself lost show up as `lost` where they are noticed, 2 to 3 s late: the stream's
-        clock is true again from there.
+        A silent device is told as stalled, and as listening when it goes on; one that gives zeros alone as listening,
+        with the detail. Samples that the device itself lost show up as `lost` where they are noticed, 2 to 3 s late.
 
         Raises:
-            DeviceError: the device went away, or gives nothing for 2 s. All that it gave was yielded before.
+            DeviceError: the device went away, or gives nothing for 3.5 s. All that it gave was yielded before.
         """
-        watchdog = _Watchdog()
+        watch, flat, said = health.Watch(), health.Flat(spoke=self._spoke), ("listening", "")
         while True:
             # Asked before the read, so that nothing comes in after it; in this order, since closing sets both.
             finished, stopping = self._finished, self._stopping
             block = self._next_block()
+            watch = health.look(watch, self._heard[0], self._backend.now_s())
             if block is not None:
+                flat = health.hear(flat, block.samples)
                 yield block
             elif stopping:
                 return
             elif finished:
-                raise DeviceError(f"{self._device.name!r} went away: reconnect it and start again")
-            elif watchdog.silent_too_long(self._heard[0], time.monotonic()):
-                raise DeviceError(
-                    f"{self._device.name!r} gives no more audio: it was unplugged or suspended, or never started; "
-                    "reconnect it and start again"
-                )
+                raise DeviceError(f"{self.device.name!r} went away: reconnect it")
+            elif health.lost(watch):
+                raise DeviceError(f"{self.device.name!r} gives no more audio (unplugged? suspended?): reconnect it")
             else:
-                time.sleep(POLL_S)
+                self._backend.sleep(POLL_S)
+            now = health.condition(watch, flat, self._rate_hz)
+            if now != said:
+                said = now
+                state, detail = now
+                yield Condition(state, self._ring_index, detail)
+
+    @property
+    def _ring_index(self) -> int:
+        """Stream index of the next sample to be handed out."""
+        return self._ring.read(0).start + self._shift_samples
 
     def _next_block(self) -> Block | None:
         self._clock.observe(*self._heard)
@@ -187,60 +226,34 @@ class DeviceSource:
         self._stopping = True
 
     def close(self) -> None:
-        """Release the device within 2 s, or leave it: a wedged driver holds on for ever.
+        """Release the device within a second, or leave it: a wedged driver holds on for ever.
 
-        PortAudio would then also block the interpreter's exit, so that is told not to wait for it.
+        PortAudio would then also block the interpreter's exit, so the backend is told not to wait for it.
         """
         self.stop()
-        if self._stream is None or self._closer is not None:
-            return
-        self._closer = threading.Thread(target=self._release, name="close audio device", daemon=True)
-        self._closer.start()
-        self._closer.join(CLOSE_LIMIT_S)
-        if not self.closed_cleanly:
-            portaudio.skip_at_exit()
+        with self._closing:
+            if self._stream is None or self._closer is not None:
+                return
+            self._closer = threading.Thread(target=self._release, name="close audio device", daemon=True)
+            self._closer.start()
+        try:
+            self._closer.join(CLOSE_LIMIT_S)
+        finally:  # also where Ctrl-C is pressed again
+            if not self.closed_cleanly:
+                self._backend.abandon()
 
     def _release(self) -> None:
-        self._stream.abort()  # never stop(): it waits for a callback that a dead device no longer makes
-        self._stream.close()
+        if self._stream:
+            self._stream.abort()  # never stop(): it waits for a callback that a dead device no longer makes
+            self._stream.close()
 
     @property
     def closed_cleanly(self) -> bool:
         """True once the device was let go; False while it is open, and after `close` where the driver is wedged.
 
-        Where False at the end of the program, `os._exit` after flushing is the safe way out.
+        Where False at the program's end, `os._exit` after flushing is the safe way out.
         """
         return self._stream is None or (self._closer is not None and not self._closer.is_alive())
-
-
-class _Watchdog:
-    """Adds up the time in which it watched and heard nothing.
-
-    Time in which the whole program was held up (suspended, a busy computer) says nothing of the device, and is left
-    out: that is why it doesn't simply subtract two times.
-    """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._watched_s: float | None = None
-        self._silent_s = 0.0
-
-    def silent_too_long(self, captured_samples: int, now_s: float) -> bool:
-        """Look once; to be called every `POLL_S` or so."""
-        if captured_samples != self._count:
-            self._silent_s = 0.0
-        elif self._watched_s is not None:
-            self._silent_s += min(now_s - self._watched_s, 10 * POLL_S)
-        self._count, self._watched_s = captured_samples, now_s
-        return self._silent_s > (SILENT_LIMIT_S if captured_samples else START_LIMIT_S)
-
-
-def _check_settings(rate_hz: int | None, channel: int | None) -> None:
-    low, high = RATES_HZ
-    if rate_hz is not None and not low <= rate_hz <= high:
-        raise SettingError(f"a rate of {rate_hz} Hz is out of range: choose {low} to {high} Hz, or leave --rate out")
-    if channel is not None and channel < 1:
-        raise SettingError(f"there is no channel {channel}: channels are numbered from 1")
 
 
 def _reason(overrun: int, missing: int) -> str:

@@ -10,21 +10,26 @@ import numpy as np
 import soundfile
 
 from models.errors import InputFileError
-from stream.block import Block
+from stream import gaps
+from stream.block import Block, Samples
+from stream.gaps import Loss
 from stream.resample import RATES_HZ
 from stream.sources.pace import Pacer
+from stream.sources.quiet import quiet_stderr
 
 #: Formats of libsndfile that a folder is searched for.
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"}
 )
 _PACED_S, _UNPACED_S = 0.025, 0.5
+#: Of a block, all channels together: a thousand channels are read in short blocks.
+_MOST_VALUES = 2**20
 #: libsndfile's answer for a FLAC whose writer was killed or wrote to a pipe.
 _UNKNOWN_FRAMES = 2**63 - 1
 
 
 class FileSource:
-    """One channel of a sound file.
+    """One channel of a sound file, with the gaps that are written down beside it (`gaps`).
 
     Args:
         path: WAV of any width, FLAC, OGG or another format of libsndfile.
@@ -33,8 +38,8 @@ class FileSource:
         block_samples: length of a block; None chooses one.
 
     Raises:
-        InputFileError: no such file, not audio, no samples, cut short, a rate that can't be heard, or a channel that
-            is not there or has to be chosen.
+        InputFileError: no such file, not audio, no samples, cut short, a rate that can't be heard, a channel that is
+            not there or has to be chosen, or damaged gaps.
     """
 
     def __init__(
@@ -42,13 +47,18 @@ class FileSource:
     ) -> None:
         self._path = path
         self._file = _open(path)
+        frames = int(self._file.frames)
+        self._frames = frames if frames < _UNKNOWN_FRAMES else None
+        self._heard_frames = 0
         try:
             self._check(channel)
+            self._losses = gaps.read(path, self._frames)
         except InputFileError:
             self.close()
             raise
         self._channel = channel or 1
-        self._block_samples = block_samples or max(1, round(self.rate_hz * (_PACED_S if speed else _UNPACED_S)))
+        usual = round(self.rate_hz * (_PACED_S if speed else _UNPACED_S))
+        self._block_samples = block_samples or max(1, min(usual, _MOST_VALUES // self._file.channels))
         self._pacer = Pacer(self.rate_hz, speed)
         self._stopped = threading.Event()
 
@@ -61,10 +71,8 @@ class FileSource:
             raise InputFileError(
                 f"{self._path}: has a sample rate of {self.rate_hz} Hz, heard are {low} to {high} Hz; convert it first"
             )
-        if self._file.frames == 0:
-            raise InputFileError(f"{self._path}: holds no audio; record it again")
-        if self._file.frames >= _UNKNOWN_FRAMES:
-            raise InputFileError(f"{self._path}: does not say how long it is, as if broken off; convert it to WAV")
+        if self._frames == 0:
+            raise _no_audio(self._path)
         channels = self._file.channels
         if channel is None and channels > 1:
             raise InputFileError(f"{self._path}: has {channels} channels; choose one with --channel 1 to {channels}")
@@ -78,8 +86,9 @@ class FileSource:
 
     @property
     def duration_s(self) -> float:
-        """Length that the file's header promises."""
-        return float(self._file.frames / self._file.samplerate)
+        """Length that the file's header promises, gaps left out; of what was heard so far where it promises nothing."""
+        frames = self._heard_frames if self._frames is None else self._frames
+        return float(frames / self._file.samplerate)
 
     @property
     def description(self) -> dict[str, object]:
@@ -90,41 +99,73 @@ class FileSource:
             "rate_hz": self.rate_hz,
             "channel": self._channel,
             "channels": int(self._file.channels),
-            "frames": int(self._file.frames),
+            "frames": self._frames,
             "format": f"{self._file.format} {self._file.subtype}",
         }
 
     def blocks(self) -> Iterator[Block]:
         """Blocks in order, each once its last sample is due, until the end or `stop`.
 
+        A FLAC that says no length, because its writer was killed, is heard to the first place that can't be read.
+
         Raises:
             InputFileError: a value that is no number, or fewer frames than the header promises.
         """
         start = 0
-        while not self._stopped.is_set() and len(samples := self._read(start)):
+        for samples, loss in self._pieces():
+            start += loss.lost_samples if loss else 0
             self._pacer.wait(start + len(samples), self._stopped.is_set)
             if self._stopped.is_set():
                 return
-            yield Block(samples, start, self.rate_hz)
+            if loss:
+                yield Block(samples, start, self.rate_hz, loss.lost_samples, loss.reason)
+            else:
+                yield Block(samples, start, self.rate_hz)
             start += len(samples)
-        if not self._stopped.is_set() and start < self._file.frames:
-            raise self._cut_short(start)
 
-    def _read(self, start: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def _pieces(self) -> Iterator[tuple[Samples, Loss | None]]:
+        """The file's samples in order, each piece with the loss before it; one at the end comes with no samples."""
+        left = self._losses[::-1]
+        at = wanted = 0
+        while at == wanted and not self._stopped.is_set():
+            loss = left.pop() if left and left[-1].at_sample == at else None
+            count = min(left[-1].at_sample - at, self._block_samples) if left else self._block_samples
+            samples = self._read(at, count)
+            at, wanted = at + len(samples), at + count
+            self._heard_frames = at
+            if loss or len(samples):
+                yield samples, loss
+        if not self._stopped.is_set():
+            self._check_heard()
+
+    def _check_heard(self) -> None:
+        """Refuse a file that ended too early."""
+        if self._frames is not None and self._heard_frames < self._frames:
+            raise self._cut_short(self._heard_frames)
+        if self._heard_frames == 0:
+            raise _no_audio(self._path)
+
+    def _read(self, at: int, count: int) -> Samples:
+        """The next samples; fewer than asked for at the end."""
+        # A read that meets the end of a FLAC without length raises, though it has read; what it did not fill stays NaN.
+        frames = np.full((count, self._file.channels), np.nan, dtype=np.float32)
         try:
-            frames = self._file.read(self._block_samples, dtype="float32", always_2d=True)
+            with quiet_stderr():
+                frames = self._file.read(out=frames)
         except soundfile.LibsndfileError as error:
-            raise self._cut_short(start) from error
-        samples: np.ndarray[tuple[int], np.dtype[np.float32]] = frames[:, self._channel - 1].copy()
+            if self._frames is not None:
+                raise self._cut_short(at) from error
+            frames = frames[: np.isfinite(frames).all(axis=1).sum()]
+        samples: Samples = frames[:, self._channel - 1].copy()
         wrong = np.flatnonzero(~np.isfinite(samples))
         if len(wrong):
-            at_s = (start + wrong[0]) / self.rate_hz
+            at_s = (at + wrong[0]) / self.rate_hz
             raise InputFileError(f"{self._path}: holds NaN or infinity at {at_s:.3f} s; export the recording again")
         return samples
 
-    def _cut_short(self, start: int) -> InputFileError:
+    def _cut_short(self, at: int) -> InputFileError:
         return InputFileError(
-            f"{self._path}: is damaged or cut short after {start / self.rate_hz:.2f} of {self.duration_s:.2f} s; "
+            f"{self._path}: is damaged or cut short after {at / self.rate_hz:.2f} of {self.duration_s:.2f} s; "
             "copy it again"
         )
 
@@ -151,11 +192,16 @@ def _open(path: Path) -> soundfile.SoundFile:
             raise InputFileError(f"{path}: no such file; check the name")
         if path.stat().st_size == 0:
             raise InputFileError(f"{path}: is empty; record or copy it again")
-        return soundfile.SoundFile(path)
+        with quiet_stderr():  # a damaged MP3's decoder complains there from C
+            return soundfile.SoundFile(path)
     except OSError as error:
         raise InputFileError(f"{path}: can't be read: {error.strerror}; check its name and permissions") from error
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which says nothing of itself
         raise _no_sound(path) from error
+
+
+def _no_audio(path: Path) -> InputFileError:
+    return InputFileError(f"{path}: holds no audio; record it again")
 
 
 def _no_sound(path: Path) -> InputFileError:

@@ -1,41 +1,144 @@
-"""What can be heard through: PortAudio's input devices, listed and chosen, with its complaints put into words."""
+"""PortAudio at arm's length: loaded when needed, listed, opened and begun anew, its complaints put into words."""
 
 from __future__ import annotations
 
 import atexit
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from models.errors import DeviceError
+from stream.sources.devices import DeviceInfo, numbered
+from stream.sources.quiet import quiet_stderr
+
+#: Rates tried where the wanted one is refused, after the device's own: what sound cards have, then telephony's.
+USUAL_RATES_HZ = (48_000, 44_100, 96_000, 16_000, 8_000)
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-@dataclass(frozen=True)
-class DeviceInfo:
-    """An input device.
+class Wanted(NamedTuple):
+    """How a device is to be opened."""
+
+    device: DeviceInfo
+    rate_hz: int
+    channels: int
+    block_frames: int  # frames per callback; 0 leaves it to PortAudio
+    latency: float | str  # s, or PortAudio's "low" or "high"
+
+
+class Stream(Protocol):
+    """What is open. Both calls may hang on a wedged driver."""
+
+    def abort(self) -> None:
+        """Stop without waiting for a callback that may never come."""
+
+    def close(self) -> None:
+        """Let the device go."""
+
+
+class Backend(Protocol):
+    """Where audio comes from, and the clock by which it comes: PortAudio's, or a virtual one (`virtual`)."""
+
+    def devices(self, anew: bool = False) -> list[DeviceInfo]:
+        """What there is; `anew` looks again, which ends every open stream."""
+
+    def start(self, wanted: Wanted, callback: Callable[..., None], finished: Callable[[], None]) -> Stream:
+        """Open and begin.
+
+        Raises:
+            RefusedError: it can't be opened so.
+        """
+
+    def abandon(self) -> None:
+        """A stream can't be let go: the program's end must not wait for it."""
+
+    def now_s(self) -> float:
+        """Monotonic."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class RefusedError(DeviceError):
+    """A device can't be opened as wanted.
 
     Attributes:
-        index: PortAudio's number of it, good until devices come or go.
-        name: as the system calls it.
-        host_api: ALSA, Core Audio, Windows WASAPI and the like; one device may appear under several.
-        max_input_channels: >= 1. Sound servers name a ceiling here (32 or 128), not what the microphone has.
-        default_rate_hz: the rate that the device prefers.
-        is_default: whether it is heard when no device is named.
+        rate: whether it is the sample rate that is refused.
     """
 
-    index: int
-    name: str
-    host_api: str
-    max_input_channels: int
-    default_rate_hz: int
-    is_default: bool
+    def __init__(self, wanted: Wanted, complaint: str) -> None:
+        self.rate = "sample rate" in complaint.lower()
+        super().__init__(_in_words(wanted, complaint))
 
-    @property
-    def full_name(self) -> str:
-        """Name and host API, as the listing shows them."""
-        return f"{self.name}, {self.host_api}"
+
+def _in_words(wanted: Wanted, complaint: str) -> str:
+    name, default_hz = wanted.device.name, wanted.device.default_rate_hz
+    if "sample rate" in complaint.lower():
+        return f"{name!r} refuses a rate of {wanted.rate_hz} Hz: try its default with --rate {default_hz}"
+    if "unavailable" in complaint.lower():
+        return f"{name!r} is busy or gone: close other programs that use it, or reconnect it"
+    return f"{name!r} can't be opened with {wanted.channels} channel(s) at {wanted.rate_hz} Hz: {complaint}"
+
+
+class PortAudio:
+    """The system's sound, as a `Backend`."""
+
+    def devices(self, anew: bool = False) -> list[DeviceInfo]:
+        """See `Backend`; `list_devices` says what is raised."""
+        with quiet_stderr():
+            if anew:
+                _start_anew(load())
+            return list_devices()
+
+    def start(self, wanted: Wanted, callback: Callable[..., None], finished: Callable[[], None]) -> Stream:
+        """See `Backend`."""
+        with quiet_stderr():
+            sounddevice = load()
+            stream = None
+            try:
+                stream = sounddevice.InputStream(
+                    device=wanted.device.index,
+                    samplerate=wanted.rate_hz,
+                    channels=wanted.channels,
+                    dtype="float32",
+                    blocksize=wanted.block_frames,
+                    latency=wanted.latency,
+                    callback=callback,
+                    finished_callback=finished,
+                )
+                stream.start()
+            except sounddevice.PortAudioError as error:
+                if stream is not None:
+                    stream.close()
+                raise RefusedError(wanted, str(error)) from error
+            return stream  # type: ignore[no-any-return]  # sounddevice has no types
+
+    def abandon(self) -> None:
+        """See `Backend`."""
+        skip_at_exit()
+
+    def now_s(self) -> float:
+        """See `Backend`; where the system has such a clock, one that goes on while the computer sleeps."""
+        return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See `Backend`."""
+        time.sleep(seconds)
+
+
+def _start_anew(sounddevice: Any) -> None:
+    """The list of devices is made when PortAudio starts; sounddevice has no public way to start it again.
+
+    Raises:
+        DeviceError: it does not start.
+    """
+    try:
+        while sounddevice._initialized:
+            sounddevice._terminate()
+        sounddevice._initialize()
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio can't start ({error}): restart the computer's sound system") from error
 
 
 def load() -> Any:
@@ -58,96 +161,60 @@ def load() -> Any:
 
 def skip_at_exit() -> None:
     """Let the interpreter exit without shutting PortAudio down, which never ends once a driver is wedged."""
-    handler = getattr(load(), "_exit_handler", None)  # sounddevice's own; it has no public switch for it
+    # sounddevice's own; it has no public switch for it. Not `load`: its import may be what hangs.
+    handler = getattr(sys.modules.get("sounddevice"), "_exit_handler", None)
     if handler is not None:
         atexit.unregister(handler)
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Drop what is written to file descriptor 2: ALSA and PortAudio write to it from C, across a live screen.
-
-    It holds for the whole process, Python's own sys.stderr included.
-    """
-    try:
-        saved = os.dup(2)
-    except OSError:  # standard error is closed already
-        yield
-        return
-    target = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(target, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(target)
 
 
 def list_devices() -> list[DeviceInfo]:
     """Devices that can be heard through, in PortAudio's order; empty where there are none.
 
     Raises:
-        DeviceError: PortAudio is missing.
+        DeviceError: PortAudio is missing, or fails.
     """
     with quiet_stderr():
         sounddevice = load()
-        host_apis = sounddevice.query_hostapis()
-        default_index = _default_input(sounddevice, host_apis)
-        return [
-            DeviceInfo(
-                index=index,
-                name=device["name"],
-                host_api=host_apis[device["hostapi"]]["name"],
-                max_input_channels=device["max_input_channels"],
-                default_rate_hz=round(device["default_samplerate"]),
-                is_default=index == default_index,
-            )
-            for index, device in enumerate(sounddevice.query_devices())
-            if device["max_input_channels"] > 0
-        ]
+        try:
+            host_apis = sounddevice.query_hostapis()
+            default_index = _default_input(sounddevice, host_apis)
+            found = [
+                _info(index, device, host_apis, default_index)
+                for index, device in enumerate(sounddevice.query_devices())
+                if device["max_input_channels"] > 0
+            ]
+        except sounddevice.PortAudioError as error:
+            raise DeviceError(f"PortAudio fails ({error}): restart the computer's sound system") from error
+    return numbered(found)
+
+
+def _info(index: int, device: dict[str, Any], host_apis: Sequence[dict[str, Any]], default_index: int) -> DeviceInfo:
+    return DeviceInfo(
+        index=index,
+        name=device["name"],
+        host_api=host_apis[device["hostapi"]]["name"],
+        max_input_channels=device["max_input_channels"],
+        default_rate_hz=round(device["default_samplerate"]),
+        is_default=index == default_index,
+    )
+
+
+def rates_of(device: DeviceInfo) -> list[int]:
+    """Usual rates that a device takes for one channel, its own first; Hz."""
+    with quiet_stderr():
+        sounddevice = load()
+        rates_hz = dict.fromkeys((device.default_rate_hz, *USUAL_RATES_HZ))
+        return [rate_hz for rate_hz in rates_hz if _takes(sounddevice, device, rate_hz)]
+
+
+def _takes(sounddevice: Any, device: DeviceInfo, rate_hz: int) -> bool:
+    try:
+        sounddevice.check_input_settings(device=device.index, channels=1, dtype="float32", samplerate=rate_hz)
+    except (sounddevice.PortAudioError, ValueError):
+        return False
+    return True
 
 
 def _default_input(sounddevice: Any, host_apis: tuple[dict[str, Any], ...]) -> int:
     """Index of the system's default input, -1 where there is none."""
     return int(host_apis[sounddevice.default.hostapi]["default_input_device"]) if host_apis else -1
-
-
-def find_device(wanted: str | int | None) -> DeviceInfo:
-    """The one device that is meant.
-
-    Args:
-        wanted: an index, a name or a part of "name, host API" in any case, or None for the system's default.
-
-    Raises:
-        DeviceError: none or several match, or there is no default; the message lists what there is.
-    """
-    return choose(list_devices(), wanted)
-
-
-def choose(devices: list[DeviceInfo], wanted: str | int | None) -> DeviceInfo:
-    """As `find_device`, among the given devices."""
-    if not devices:
-        raise DeviceError("no audio input device found: connect a microphone, or try `laennec demo`, which needs none")
-    matches = _matches(devices, wanted)
-    if len(matches) == 1:
-        return matches[0]
-    if wanted is None:
-        raise DeviceError(f"the system names no default input device: choose one with --device from {_names(devices)}")
-    if not matches:
-        raise DeviceError(f"no input device matches {str(wanted)!r}: there are {_names(devices)}")
-    raise DeviceError(f"several input devices match {str(wanted)!r}: choose one by its number from {_names(matches)}")
-
-
-def _matches(devices: list[DeviceInfo], wanted: str | int | None) -> list[DeviceInfo]:
-    if wanted is None:
-        return [device for device in devices if device.is_default]
-    text = str(wanted).casefold()
-    exact = [device for device in devices if text in (device.name.casefold(), device.full_name.casefold())]
-    if isinstance(wanted, int) or (text.isdecimal() and not exact):
-        return [device for device in devices if device.index == int(wanted)]
-    return exact or [device for device in devices if text in device.full_name.casefold()]
-
-
-def _names(devices: list[DeviceInfo]) -> str:
-    return "; ".join(f"{device.index}: {device.full_name}" for device in devices)

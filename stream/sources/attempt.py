@@ -1,0 +1,91 @@
+"""One attempt to open a lost device again, on a thread of its own: any call into PortAudio may hang."""
+
+from __future__ import annotations
+
+import threading
+
+from models.errors import DeviceError
+from stream.sources.capture import CaptureSpec
+from stream.sources.device import DeviceSource
+from stream.sources.devices import alike, choose
+from stream.sources.portaudio import Backend
+
+HANGS_S = 3.0  # longer than letting go and looking anew take
+
+
+class Attempt:
+    """Begun at once.
+
+    Args:
+        backend: where devices are.
+        old: the capture that failed; it is let go first.
+        spec: how to capture again.
+        makes: how many devices of that make there were.
+    """
+
+    def __init__(self, backend: Backend, old: DeviceSource, spec: CaptureSpec, makes: int) -> None:
+        self._backend = backend
+        self._old = old
+        self._spec = spec
+        self._makes = makes
+        self._lock = threading.Lock()  # never taken by a signal handler
+        self._abandoned = False
+        self._waited_s = 0.0
+        self.found: DeviceSource | None = None
+        self.refusal = ""  # why it did not work, once it is over
+        self._thread = threading.Thread(target=self._run, name="open audio device", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it still tries, perhaps for ever."""
+        return self._thread.is_alive()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has been waited for longer than it should take."""
+        return self._waited_s > HANGS_S
+
+    def wait(self, seconds: float) -> None:
+        """Until it is over, but no longer."""
+        self._thread.join(seconds)
+        self._waited_s += seconds
+
+    def adopt(self, found: DeviceSource) -> DeviceSource:
+        """Take the capture over: who abandons the attempt does not close it."""
+        self.found = None
+        return found
+
+    def abandon(self) -> None:
+        """Whatever was opened, or will be, and not adopted is closed."""
+        with self._lock:
+            self._abandoned = True
+        if self.found:
+            self.found.close()
+
+    def _run(self) -> None:
+        try:
+            self.refusal = self._open()
+        except Exception as error:  # sounddevice's own errors have no base that is known before it is loaded
+            self.refusal = str(error)
+
+    def _open(self) -> str:
+        old = self._old
+        old.close()
+        if not old.closed_cleanly:
+            return "the driver hangs and does not let go: reconnect the device, or start anew"
+        devices = self._backend.devices(anew=True)
+        there = alike(devices, old.device)
+        if there != self._makes and max(there, self._makes) > 1:
+            raise DeviceError(f"{self._makes} device(s) of this make were there, now {there}: reconnect the same one")
+        again = DeviceSource(choose(devices, old.device.id), self._spec, self._backend, spoke=True)
+        again.start()
+        if again.rate_hz != old.rate_hz:
+            again.close()
+            return f"it came back at {again.rate_hz} Hz, and was at {old.rate_hz} Hz: start anew"
+        with self._lock:
+            if not self._abandoned:
+                self.found = again
+                return ""
+        again.close()
+        return "nobody waits for it any more"

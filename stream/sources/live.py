@@ -1,0 +1,222 @@
+"""A live device that may go and come back: the same one is opened again, and the time between is counted as lost.
+
+    listening -> stalled    no audio for 0.75 s; back to listening if it goes on
+    listening -> lost       the stream ended, or no audio for 3.5 s
+    lost -> reconnecting    the old stream is let go, the same device is looked for, with growing pauses
+    reconnecting -> listening    it was found; the gap is as long as the clock says
+    lost, reconnecting -> gone   it stayed away for longer than allowed
+
+Never another device: who is heard must not change silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from models.errors import DeviceError, SettingError
+from stream.block import Block, Condition
+from stream.sources import health
+from stream.sources.attempt import Attempt
+from stream.sources.capture import CaptureSpec
+from stream.sources.device import POLL_S, DeviceSource
+from stream.sources.devices import alike
+from stream.sources.portaudio import Backend, PortAudio
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0  # between attempts; each is twice the last
+STEADY_S = 10.0  # a device that was heard for so long is tried at once when it goes
+_AWAY = "the device was away"
+
+
+class LiveSource:
+    """One channel of a device, for as long as it takes.
+
+    Args:
+        device: index, id, name or part of a name; None is the system's default.
+        spec: how to capture.
+        most_gap_s: longest time without audio, counted once the device is lost; None waits for ever, 0 ends at once.
+            Above 0 it is looked for once at least.
+        backend: PortAudio where not given.
+
+    Raises:
+        SettingError: `most_gap_s` is no such time.
+        DeviceError: as `DeviceSource.open`.
+    """
+
+    def __init__(
+        self,
+        device: str | int | None = None,
+        spec: CaptureSpec = CaptureSpec(),
+        most_gap_s: float | None = None,
+        backend: Backend | None = None,
+    ) -> None:
+        if most_gap_s is not None and not 0 <= most_gap_s < np.inf:
+            raise SettingError(f"--max-gap {most_gap_s}: give a number of seconds from 0 up")
+        self._backend = backend or PortAudio()
+        self._most_gap_s = most_gap_s
+        self._capture = DeviceSource.open(device, spec, self._backend)
+        # A device that comes back at another rate would be another stream.
+        self._spec = replace(spec, rate_hz=self._capture.rate_hz)
+        self._makes = alike(self._backend.devices(), self._capture.device)
+        self._attempt: Attempt | None = None
+        self._stopped_s: float | None = None
+        self._next = 0  # stream index of the sample to come
+        self._pause_s = 0.0
+        self.description = self._capture.description
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of the blocks."""
+        return self._capture.rate_hz
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much faster the device's clock is than the computer's; None until it is known."""
+        return self._capture.drift_ppm
+
+    def captured_s_ago(self) -> float:
+        """Seconds since the device last delivered."""
+        return self._capture.captured_s_ago()
+
+    def blocks(self) -> Iterator[Block | Condition]:
+        """Blocks and conditions until `stop`; see `DeviceSource.blocks`. Time without audio at the end is a loss too.
+
+        Raises:
+            DeviceError: the device never gave anything, or stayed away for longer than `most_gap_s`.
+        """
+        if self._capture.note:
+            yield Condition("listening", 0, self._capture.note)
+        lost, away_s = 0, 0.0
+        while True:
+            try:
+                for heard in self._hear(lost):
+                    lost = 0 if isinstance(heard, Block) else lost
+                    yield heard
+                yield from self._silence_at_the_end()
+                return
+            except DeviceError as error:
+                if not self._capture.delivers:
+                    raise
+                cause = error
+            if not lost:  # else not even one block came since
+                away_s = self._capture.last_s - self._capture.unseen_samples / self.rate_hz
+            yield Condition("lost", self._next, str(cause))
+            try:
+                yield from self._reconnect(away_s, cause)
+            except DeviceError as error:
+                yield from self._away(away_s, self._backend.now_s())
+                yield Condition("gone", self._next, str(error))
+                raise
+            if self._stopped_s is not None:
+                yield from self._away(away_s, self._stopped_s)
+                return
+            lost = self._samples(away_s, self._capture.began_s)
+            yield Condition("listening", self._next + lost)
+
+    def _hear(self, lost: int) -> Iterator[Block | Condition]:
+        """What one capture gives, on the stream's own clock, after so many lost samples."""
+        base, first = self._next + lost, True
+        for heard in self._capture.blocks():
+            if isinstance(heard, Condition):
+                yield replace(heard, start=self._next if not first else base)
+                continue
+            block = replace(heard, start=base + heard.start)
+            if first and lost:
+                reason = "; ".join(x for x in (_AWAY, block.reason) if x)
+                block = replace(block, lost=block.lost + lost, reason=reason)
+            first = False
+            self._next = block.start + len(block.samples)
+            if self._next - base > STEADY_S * self.rate_hz:
+                self._pause_s = 0.0
+            yield block
+
+    def _samples(self, from_s: float, to_s: float) -> int:
+        return max(0, round((to_s - from_s) * self.rate_hz))
+
+    def _silence_at_the_end(self) -> Iterator[Block]:
+        """What a device seems to have lost by the end, and the time in which it was silent."""
+        if unseen := self._capture.unseen_samples:
+            yield self._loss(unseen, "the device lost samples (frames against clock)")
+        last_s, end_s = self._capture.last_s, self._stopped_s
+        if end_s is not None and self._capture.delivers and end_s - last_s > health.STALLED_S:
+            yield self._loss(self._samples(last_s, end_s), "no audio came")
+
+    def _away(self, from_s: float, to_s: float) -> Iterator[Block]:
+        if missed := self._samples(from_s, to_s):
+            yield self._loss(missed, _AWAY)
+
+    def _loss(self, missed: int, reason: str) -> Block:
+        self._next += missed
+        return Block(np.zeros(0, dtype=np.float32), self._next, self.rate_hz, missed, reason)
+
+    def _reconnect(self, away_s: float, cause: DeviceError) -> Iterator[Condition]:
+        """Wait for the device; afterwards there is a new capture that has begun to deliver, or a stop.
+
+        Raises:
+            DeviceError: it stayed away for too long.
+        """
+        if self._most_gap_s == 0:
+            self._give_up_after(away_s, cause)
+        yield Condition("reconnecting", self._next)
+        said = ""
+        while self._stopped_s is None:
+            if self._pause_s:
+                self._wait(self._pause_s)
+            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+            refusal = self._try(away_s, cause)
+            if not refusal:
+                return
+            if refusal != said:
+                said = refusal
+                yield Condition("reconnecting", self._next, refusal)
+            self._give_up_after(away_s, cause)
+
+    def _try(self, away_s: float, cause: DeviceError) -> str:
+        """Look and open once; why it did not work, empty where audio comes again or a stop was asked for."""
+        self._attempt = attempt = Attempt(self._backend, self._capture, self._spec, self._makes)
+        try:
+            while attempt.running and self._stopped_s is None:
+                attempt.wait(POLL_S)
+                if attempt.hangs:
+                    self._give_up_after(away_s, cause)
+            found = attempt.found
+            while found and found.delivers is None and self._stopped_s is None:
+                self._backend.sleep(POLL_S)
+            if found and found.delivers:
+                self._capture = attempt.adopt(found)
+                return ""
+            return "" if self._stopped_s is not None else attempt.refusal or "it was opened, but gives no audio"
+        finally:
+            attempt.abandon()
+
+    def _wait(self, seconds: float) -> None:
+        until_s = self._backend.now_s() + seconds
+        while self._stopped_s is None and self._backend.now_s() < until_s:
+            self._backend.sleep(POLL_S)
+
+    def _give_up_after(self, away_s: float, cause: DeviceError) -> None:
+        most_s = self._most_gap_s
+        if most_s is not None and self._backend.now_s() - away_s > most_s:
+            raise DeviceError(f"{cause}; it stayed away for longer than --max-gap {most_s:g}")
+
+    def stop(self) -> None:
+        """End soon. Takes no lock: a signal handler may call it."""
+        if self._stopped_s is None:
+            self._stopped_s = self._backend.now_s()
+        self._capture.stop()
+
+    def close(self) -> None:
+        """Release the device within a second, or leave it; see `DeviceSource.close`."""
+        self.stop()
+        try:
+            self._capture.close()
+        finally:
+            if not self.closed_cleanly:
+                self._backend.abandon()
+
+    @property
+    def closed_cleanly(self) -> bool:
+        """See `DeviceSource.closed_cleanly`."""
+        return self._capture.closed_cleanly and not (self._attempt and self._attempt.running)

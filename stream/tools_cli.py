@@ -1,0 +1,98 @@
+"""`laennec classify`, `devices` and `doctor`: the commands that run no session."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models import bundle as bundles
+from models.errors import InputFileError, SettingError
+from stream import options, running
+
+app = typer.Typer()
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Sound files, or folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.csv|.jsonl", help="Else CSV on standard output.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Files at a time.")] = 1,
+    channel: options.ChannelOption = None,
+    model: options.ModelOption = None,
+) -> None:
+    """One row per recording: what the whole of it sounds like. Folders are walked."""
+    from stream import classify as classifier
+    from stream.sinks.table import table
+
+    bundle = bundles.load(model or bundles.SHIPPED)
+    found = classifier.expand(paths)
+    bad = 0
+    with table(out, classifier.COLUMNS) as write:
+        for row in classifier.rows(found, bundle, channel, jobs):
+            write(row)
+            bad += bool(row["error"])
+    if bad:
+        raise InputFileError(f"{bad} of {len(found)} recordings can't be used; see the column 'error'")
+
+
+@app.command()
+def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """What can be heard through: index, name, id, channels, rates that work."""
+    from stream import devices as listing
+
+    found = listing.rows()
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else listing.text(found))
+
+
+@app.command()
+def doctor(
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME|INDEX",
+            help="Also listen through it: level, noise, clipping, hum, low frequencies, losses, clock.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", metavar="S", help="How long to listen: 2 to 60; 5 where not given.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option("--rate", metavar="HZ", help="As for `listen`.")] = None,
+    channel: options.ChannelOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    model: options.ModelOption = None,
+) -> None:
+    """What works on this machine, and what to do about the rest.
+
+    With --device it listens too; with --seconds, --rate or --channel alone, as `listen` would without --device.
+    Ctrl-C ends the listening, and what was heard until then is judged.
+    """
+    from stream import device_check, remembered
+    from stream import doctor as examiner
+    from stream.sources.capture import CaptureSpec
+
+    spec, let_go = CaptureSpec(rate, channel), True
+    if seconds is not None and not 2 <= seconds <= 60:
+        raise SettingError(f"--seconds {seconds:g}: choose 2 to 60 s")
+    findings = examiner.examine(model or bundles.SHIPPED)
+    if not as_json:
+        typer.echo(examiner.text(findings))
+    if any(option is not None for option in (device, seconds, rate, channel)):
+        wanted = remembered.recall() if device is None else device
+        if sys.stderr.isatty():
+            typer.echo("listening; Ctrl-C ends it ...", err=True)
+        of_device, let_go = device_check.examine(wanted, spec, 5.0 if seconds is None else seconds)
+        if not as_json:
+            typer.echo(examiner.text(of_device))
+        findings += of_device
+    if as_json:
+        typer.echo(json.dumps(examiner.as_json(findings), indent=2, ensure_ascii=False))
+    if not let_go:
+        running.leave(examiner.exit_code(findings))
+    raise typer.Exit(examiner.exit_code(findings))
