@@ -52,6 +52,8 @@ What the figures can't say:
   `new-device` what it does to someone with another device.
 - **Set A's murmurs are mostly one session** (23 of 34 were made in one evening). Its figures for murmur are those of
   very few hearts, and their intervals say little.
+- **Balanced accuracy is easily had without hearing.** In `seed-split` the forest *nuisance only* has more of it than
+  the network, and in `pascal-grouped` about as much: files of the rare classes differ in length, level and rate.
 - CirCor's patients are children and young adults, heard with one model of stethoscope.
 """
 

@@ -52,8 +52,9 @@ def demo(
 ) -> None:
     """Listen to a simulated patient: the whole pipeline, without a device or a file.
 
-    The network learned from real recordings alone. Of these patients it recognises systolic murmurs, artifact and
-    mostly normal, and not yet the diastolic murmur, S3, S4 and extrasystoles.
+    The network learned from real recordings alone. It mostly recognises
+    normal, systolic murmurs, extrasystoles and artifact, and not yet the
+    diastolic murmur, S3 and S4.
     """
     from stream.sinks import truth_files
     from stream.sources.simulated import SimulatedSource

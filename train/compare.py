@@ -74,7 +74,9 @@ def _read(path: Path) -> tuple[str, Told]:
         if protocol not in _KINDS:
             raise SettingError(f"{path}: {printable(str(protocol))} can't be compared; one of {', '.join(_KINDS)} can")
         return protocol, _told(held["answers"], *_KINDS[protocol][1:])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise InputFileError(f"{path}: can't be read: {error.strerror}; check the name") from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputFileError(
             f"{path}: is no result of this version's `laennec evaluate --json`; evaluate anew"
         ) from error

@@ -72,7 +72,8 @@ def decision_lines(snapshot: Snapshot, width: int, roomy: bool) -> list[Text]:
     away = device(snapshot.condition)
     badge = f"bold reverse {STYLES['gap' if away else kind(snapshot.decision)]}"
     words = away or headline(snapshot.decision)
-    facts = ["counted as lost", *filter(None, [snapshot.condition_detail])] if away else _standing(snapshot)
+    lost = "waiting" if snapshot.condition == "stalled" else "counted as lost"
+    facts = [lost, *filter(None, [snapshot.condition_detail])] if away else _standing(snapshot)
     if roomy:
         return [styled(f" {shorten(words, width - 2)} ", badge), Text(shorten(" · ".join(facts), width))]
     room = width - len(words) - 4

@@ -71,7 +71,8 @@ class MetricsSink:
         before, look = self._heard
         now = look() if look else None
         yield from self._counters(_sum(before, now.ledger) if now else before)
-        newest = self._newest
+        # What was said of the last audio says nothing of now, where none comes.
+        newest = self._newest if self._state == "listening" else None
         yield _gauge("quality", "Signal quality, 0 to 1; absent where unknown.", newest.quality if newest else None)
         rate = newest.heart_rate_bpm if newest else None
         yield _gauge("heart_rate_bpm", "Beats per minute; absent where unknown.", rate)
