@@ -37,7 +37,7 @@ Sounds it tells apart: {", ".join(WORDS[c] for c in meta["classes"])}.
 {_training(meta["training"])}
 
 Calibration and threshold were fitted on the answers of networks of the same recipe that learned from two thirds of
-them, each on what it had not learned from.
+them, each on what it had not learned from.{_recipe(meta["inner_folds"])}
 
 ## How it does on recordings of people it did not learn from
 
@@ -51,6 +51,16 @@ In the inner folds of its own run (the calibration was fitted on these answers, 
 
 {_cautions(meta["training"])}
 """
+
+
+def _recipe(inner: dict[str, Any]) -> str:
+    """Which recipe it learned by: the figures are of models that may have taken another."""
+    if "recipe" not in inner:
+        return ""
+    return (
+        f" They chose the recipe `{inner['recipe']}` (`recipes` in `train/config.py`); the models that the figures below "
+        "are of chose for themselves, and docs/evaluation.md says which."
+    )
 
 
 def _cautions(sides: dict[str, Any]) -> str:
