@@ -58,8 +58,8 @@ def _recipe(inner: dict[str, Any]) -> str:
     if "recipe" not in inner:
         return ""
     return (
-        f" They chose the recipe `{inner['recipe']}` (`recipes` in `train/config.py`); the models that the figures below "
-        "are of chose for themselves, and docs/evaluation.md says which."
+        f" They chose the recipe `{inner['recipe']}` (`recipes` in `train/config.py`); the models behind the figures "
+        "below chose for themselves, and docs/evaluation.md says which."
     )
 
 
