@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from models.errors import LaennecError, SettingError
+from models.errors import SettingError
 from stream import options, running
 from stream.block import Source
 from stream.cases import CASES
@@ -110,29 +110,26 @@ def listen(
 
     A device that goes away is waited for, and opened again; the time between is counted as lost.
     """
-    from stream import remembered
+    from stream import remembered, wedged
     from stream.sources.capture import CaptureSpec
     from stream.sources.live import LiveSource
     from stream.sources.quiet import quiet_stderr
 
     spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
     output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
-    held: list[LiveSource] = []
+    held: list[wedged.Closed] = []
 
     def open_device() -> Source:
         with remembered.instead(device) as wanted:
-            held.append(running.bounded(lambda: LiveSource(wanted, spec, max_gap_s)))
+            live = wedged.bounded(lambda: LiveSource(wanted, spec, max_gap_s))
+        held.append(live)
         if remember:
-            remembered.remember(str(held[-1].description["id"]))
-        return held[-1]
+            remembered.remember(str(live.description["id"]))
+        return live
 
-    try:
-        with quiet_stderr():  # ALSA and PortAudio write there from C when a device dies
-            running.run(iter([open_device]), model, output)
-    except (LaennecError, KeyboardInterrupt) as error:
-        running.leave_if_wedged(held, error)
-        raise
-    running.leave_if_wedged(held, None)
+    # ALSA and PortAudio write to standard error from C when a device dies.
+    with wedged.left_behind(held), quiet_stderr():
+        running.run(iter([open_device]), model, output)
 
 
 @app.command()

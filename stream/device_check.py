@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from models.errors import DeviceError
-from stream import display
+from stream import display, wedged
 from stream.block import Block
 from stream.doctor import Finding
 from stream.sound_check import BANDS_HZ, Capture, Drift, Sound, drift, gather, measure, quantisation_dbfs_hz
@@ -34,7 +34,7 @@ _LOOK = "`laennec devices` lists what there is; check cable and connection"
 _GAIN = "lower the input gain in the system's sound settings, or at the stethoscope"
 
 
-def examine(device: str | int | None, spec: CaptureSpec, seconds: float) -> tuple[list[Finding], bool]:
+def examine(device: str | int | None, spec: CaptureSpec, seconds: float, held: list[wedged.Closed]) -> list[Finding]:
     """Listen through a device and judge what comes; a signal ends the listening early.
 
     Closing takes 2 s at most, whatever the driver does.
@@ -43,22 +43,21 @@ def examine(device: str | int | None, spec: CaptureSpec, seconds: float) -> tupl
         device: as `DeviceSource.open` takes it.
         spec: rate and channel.
         seconds: how long to listen, >= 1.
-
-    Returns:
-        Findings, and whether the device was let go: where not, the interpreter can't be trusted to end by itself.
+        held: the device is added, for `wedged.left_behind`.
     """
     with display.stopping() as stopper, quiet_stderr():
         try:
-            source = DeviceSource.open(device, spec)
+            source = wedged.bounded(lambda: DeviceSource.open(device, spec))
         except DeviceError as error:
-            return [_refused(error)], True
+            return [_refused(error)]
+        held.append(source)
         try:
             stopper.watch(source)
             capture, failure = listen(source, seconds)
         finally:
             source.close()
     heard = judge(capture) if len(capture.samples) or not failure else []
-    return [_device(source, capture, failure), *heard], source.closed_cleanly
+    return [_device(source, capture, failure), *heard]
 
 
 def listen(source: DeviceSource, seconds: float) -> tuple[Capture, DeviceError | None]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from models import bundle as bundles
 from models.errors import LaennecError
-from stream import golden
+from stream import golden, wedged
 from stream.monitor.layout import MIN_HEIGHT, MIN_WIDTH
 from stream.sources import portaudio
 
@@ -82,7 +82,7 @@ def _model(path: Path) -> list[Finding]:
 
 def _audio() -> list[Finding]:
     def listing() -> Finding:
-        devices = portaudio.list_devices()
+        devices = wedged.bounded(portaudio.list_devices)
         if not devices:
             nothing = "PortAudio works, but there is no input device"
             if sys.platform == "linux" and not _ALSA.exists():

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-
-import typer
+from typing import TYPE_CHECKING
 
 from models import bundle as bundles
 from models.bundle import Bundle
-from models.errors import DeviceError, LaennecError
+from models.errors import LaennecError
 from stream import display, options
 from stream.block import Source
 from stream.session import Session
@@ -23,10 +17,6 @@ from stream.sinks.recorder import Recorder
 
 if TYPE_CHECKING:
     from stream.sinks.metrics import MetricsSink
-
-Made = TypeVar("Made")
-_OPEN_LIMIT_S = 10.0
-_opening: list[threading.Thread] = []
 
 
 def run(openers: Iterator[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
@@ -75,50 +65,3 @@ def _session(
     session = Session(source, bundle, [*sinks, metrics], recorder)
     metrics.watch(session.snapshot)
     return session
-
-
-def bounded(make: Callable[[], Made]) -> Made:
-    """What a call into the sound system makes, on a thread of its own: where that hangs, Ctrl-C is still heard.
-
-    Raises:
-        DeviceError: it does not come back.
-    """
-    made: list[Made] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            made.append(make())
-        except BaseException as error:  # raised again below, on the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=work, name="open audio device", daemon=True)
-    thread.start()
-    _opening.append(thread)
-    until_s = time.monotonic() + _OPEN_LIMIT_S
-    while thread.is_alive():
-        thread.join(0.05)
-        if thread.is_alive() and time.monotonic() > until_s:
-            raise DeviceError("the sound system does not answer: restart it, or reconnect the device")
-    if errors:
-        raise errors[0]
-    return made[0]
-
-
-def leave_if_wedged(held: list[Any], error: LaennecError | KeyboardInterrupt | None) -> None:
-    """A driver that does not let go would keep the interpreter from ending: leave without its consent."""
-    hangs = any(thread.is_alive() for thread in _opening)
-    if not hangs and (not held or held[-1].closed_cleanly):
-        return
-    if isinstance(error, KeyboardInterrupt):  # pressed again while the driver was asked to let go
-        leave(130)
-    if error:
-        typer.echo(f"laennec: {error}", err=True)
-    leave(error.exit_code if error else 0)
-
-
-def leave(code: int) -> NoReturn:
-    """End the program at once, its output written."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -11,7 +11,7 @@ import typer
 
 from models import bundle as bundles
 from models.errors import InputFileError, SettingError
-from stream import options, running
+from stream import options
 
 app = typer.Typer()
 
@@ -45,8 +45,10 @@ def classify(
 def devices(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """What can be heard through: index, name, id, channels, rates that work."""
     from stream import devices as listing
+    from stream import wedged
 
-    found = listing.rows()
+    with wedged.left_behind([]):
+        found = wedged.bounded(listing.rows)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else listing.text(found))
 
 
@@ -73,26 +75,26 @@ def doctor(
     With --device it listens too; with --seconds, --rate or --channel alone, as `listen` would without --device.
     Ctrl-C ends the listening, and what was heard until then is judged.
     """
-    from stream import device_check, remembered
+    from stream import device_check, remembered, wedged
     from stream import doctor as examiner
     from stream.sources.capture import CaptureSpec
 
-    spec, let_go = CaptureSpec(rate, channel), True
+    spec = CaptureSpec(rate, channel)
     if seconds is not None and not 2 <= seconds <= 60:
         raise SettingError(f"--seconds {seconds:g}: choose 2 to 60 s")
-    findings = examiner.examine(model or bundles.SHIPPED)
-    if not as_json:
-        typer.echo(examiner.text(findings))
-    if any(option is not None for option in (device, seconds, rate, channel)):
-        wanted = remembered.recall() if device is None else device
-        if sys.stderr.isatty():
-            typer.echo("listening; Ctrl-C ends it ...", err=True)
-        of_device, let_go = device_check.examine(wanted, spec, 5.0 if seconds is None else seconds)
+    held: list[wedged.Closed] = []
+    with wedged.left_behind(held):
+        findings = examiner.examine(model or bundles.SHIPPED)
         if not as_json:
-            typer.echo(examiner.text(of_device))
-        findings += of_device
-    if as_json:
-        typer.echo(json.dumps(examiner.as_json(findings), indent=2, ensure_ascii=False))
-    if not let_go:
-        running.leave(examiner.exit_code(findings))
-    raise typer.Exit(examiner.exit_code(findings))
+            typer.echo(examiner.text(findings))
+        if any(option is not None for option in (device, seconds, rate, channel)):
+            wanted = remembered.recall() if device is None else device
+            if sys.stderr.isatty():
+                typer.echo("listening; Ctrl-C ends it ...", err=True)
+            of_device = device_check.examine(wanted, spec, 5.0 if seconds is None else seconds, held)
+            if not as_json:
+                typer.echo(examiner.text(of_device))
+            findings += of_device
+        if as_json:
+            typer.echo(json.dumps(examiner.as_json(findings), indent=2, ensure_ascii=False))
+        raise typer.Exit(examiner.exit_code(findings))
