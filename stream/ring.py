@@ -53,6 +53,12 @@ class Ring:
         """Samples written so far: the index of the next one to come."""
         return self._written
 
+    @property
+    def waiting_samples(self) -> int:
+        """Samples that could be read now, 0 to the capacity; any thread may ask."""
+        handed_out = self._next  # looked at first: what is written meanwhile can't make it negative
+        return min(self._written - handed_out, self._capacity)
+
     def write(self, samples: Samples) -> None:
         """Copy in and count; for the writer alone. Never waits, so that an audio callback may call it.
 

@@ -202,6 +202,7 @@ class Session:
             condition=self._condition.state,
             condition_detail=self._condition.detail,
             drift_ppm=getattr(self._source, "drift_ppm", None),
+            waiting_s=getattr(self._source, "waiting_s", None),
             notice=self._notice,
             synthetic=about["kind"] == "simulated",
             ended=self._ended,

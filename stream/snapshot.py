@@ -65,6 +65,7 @@ class Snapshot:
         condition_detail: why, in words.
         notice: the newest thing that the listener must know, beside the answers; or empty.
         drift_ppm: how much faster the device's clock is than the computer's; None where not known.
+        waiting_s: audio that was captured and waits in the ring to be heard; None where there is no ring.
         synthetic: True for a simulated patient.
         ended: why the stream ended, or empty while it runs.
     """
@@ -86,6 +87,7 @@ class Snapshot:
     condition: str = "listening"
     condition_detail: str = ""
     drift_ppm: float | None = None
+    waiting_s: float | None = None
     notice: str = ""
     synthetic: bool = False
     ended: str = ""

@@ -222,6 +222,20 @@ def test_a_drifting_clock_loses_nothing_and_its_drift_is_told(ramp: Path, ppm: i
     assert np.array_equal(stream, microphone)
 
 
+def test_what_waits_in_the_ring_is_told_until_it_is_read(ramp: Path) -> None:
+    sound = VirtualSound(FileSource(ramp), [], None, lambda: None)
+    source = LiveSource(None, CaptureSpec(rate_hz=RATE_HZ, ring_s=1.0), 0.0, sound)
+    waited_s = [source.waiting_s]
+    for _ in range(150):  # ticks of 10 ms, in which nobody reads
+        sound.sleep(0)
+        waited_s.append(source.waiting_s)
+    assert waited_s == pytest.approx([min(tick / 100, 1.0) for tick in range(151)], abs=2 / RATE_HZ)
+    block = next(x for x in source.blocks() if isinstance(x, Block))
+    assert block.lost == RATE_HZ / 2
+    assert source.waiting_s == pytest.approx(0.9, abs=2 / RATE_HZ)
+    source.close()
+
+
 def test_zeros_alone_are_told_as_what_they_may_be(tmp_path: Path) -> None:
     path = tmp_path / "muted.wav"
     sound = np.random.default_rng(0).normal(0, 0.1, 20 * RATE_HZ)

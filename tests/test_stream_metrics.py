@@ -79,11 +79,12 @@ def decided(values: Values) -> dict[tuple[str, ...], float]:
 class Patchy:
     """A simulated patient through a device that comes and goes: conditions and losses between the blocks."""
 
-    def __init__(self, age_s: float) -> None:
+    def __init__(self, age_s: float, waiting_s: float) -> None:
         self._patient = SimulatedSource(Patient("normal"), 12, block_samples=4000, speed=None)
         self.rate_hz = self._patient.rate_hz
         self.description = {"kind": "device", "name": "patchy", "rate_hz": self.rate_hz}
         self.captured_s_ago = lambda: age_s
+        self.waiting_s = waiting_s
 
     def blocks(self) -> Iterator[Block | Condition]:
         shift = 0
@@ -110,7 +111,7 @@ class Patchy:
 
 
 def test_a_scrape_says_what_the_log_says(bundle: Bundle) -> None:
-    sink, stream, source = MetricsSink(), io.StringIO(), Patchy(age_s=0.25)
+    sink, stream, source = MetricsSink(), io.StringIO(), Patchy(age_s=0.25, waiting_s=0.125)
     session = Session(source, bundle, [JsonlSink(stream, "log", {}), sink])
     sink.watch(session.snapshot)
     seen: list[Values] = []
@@ -153,7 +154,9 @@ def test_a_scrape_says_what_the_log_says(bundle: Bundle) -> None:
         for key in ("quality", "heart_rate_bpm"):
             known = line[key] if line and state == "listening" else None
             assert values.get((f"laennec_{key}",)) == pytest.approx(known, abs=0.05)
-    assert ("laennec_latency_seconds",) not in after
+    assert {values["laennec_ring_waiting_seconds",] for values in seen} == {0.125}
+    for gauge in ("laennec_latency_seconds", "laennec_ring_waiting_seconds"):
+        assert (gauge,) not in after
 
 
 def test_a_scrape_knows_each_name_before_anything_happened() -> None:
@@ -173,7 +176,8 @@ def test_a_scrape_knows_each_name_before_anything_happened() -> None:
 
 def test_what_is_unknown_has_no_sample() -> None:
     sink = MetricsSink()
-    gauges = [("laennec_quality",), ("laennec_heart_rate_bpm",), ("laennec_latency_seconds",)]
+    known = ("quality", "heart_rate_bpm", "latency_seconds", "ring_waiting_seconds")
+    gauges = [(f"laennec_{name}",) for name in known]
     with served(sink, "127.0.0.1", 0) as server:
         assert not set(gauges) & set(scrape(port_of(server)))
         sink.decision(Decision(1.0, 4.0, None, "poor_signal", None, 0.05))
@@ -352,7 +356,7 @@ def test_replay_is_served_too_and_over_all_its_files(model: Path, tmp_path: Path
     with started("replay", path, "--loop", "--model", model, "--metrics", port, "--quiet", "--speed", 4) as process:
         while scrape_soon(process, port)["laennec_captured_samples_total",] < 30_000:
             time.sleep(0.05)
-        assert ("laennec_latency_seconds",) not in scrape(port)
+        assert not {("laennec_latency_seconds",), ("laennec_ring_waiting_seconds",)} & set(scrape(port))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=10)
     assert process.returncode == 0

@@ -54,6 +54,7 @@ def test_ring_equals_reference_for_any_order_of_writes_and_reads(capacity: int, 
             reading = ring.read(count)
             assert (reading.samples.tolist(), reading.start, reading.lost) == reference.read(count)
         assert ring.written == len(reference.heard)
+        assert ring.waiting_samples == min(ring.written - reference.next, capacity)
 
 
 @given(capacity=st.integers(1, 25), steps=steps)

@@ -78,6 +78,8 @@ class MetricsSink:
         yield _gauge("heart_rate_bpm", "Beats per minute; absent where unknown.", rate)
         latency = "From capture to decision beyond the window itself; absent where not live."
         yield _gauge("latency_seconds", latency, now.latency_s if now else None)
+        waiting = "Audio that waits in the ring; more than its length is lost. Absent where there is no ring."
+        yield _gauge("ring_waiting_seconds", waiting, now.waiting_s if now else None)
         state = GaugeMetricFamily("laennec_device_state", "1 for what the device is now.", labels=("state",))
         for name in CONDITIONS:
             state.add_metric((name,), float(name == self._state))

@@ -165,6 +165,11 @@ class DeviceSource:
         """How much faster the device's clock is than the computer's; None until it is known."""
         return self._clock.drift_ppm
 
+    @property
+    def waiting_s(self) -> float:
+        """Seconds of audio in the ring that nobody has read yet; at most the ring's length, what is more is lost."""
+        return self._ring.waiting_samples / self._rate_hz
+
     def captured_s_ago(self) -> float:
         """Seconds since the device last delivered (since opening, before the first time); 0.02 is usual, 2 is dead."""
         return self._backend.now_s() - self.last_s

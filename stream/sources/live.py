@@ -76,6 +76,11 @@ class LiveSource:
         """How much faster the device's clock is than the computer's; None until it is known."""
         return self._capture.drift_ppm
 
+    @property
+    def waiting_s(self) -> float:
+        """Seconds of audio that wait in the ring; see `DeviceSource.waiting_s`."""
+        return self._capture.waiting_s
+
     def captured_s_ago(self) -> float:
         """Seconds since the device last delivered."""
         return self._capture.captured_s_ago()
