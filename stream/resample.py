@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import soxr
 
+from models import resampling
 from stream.block import Samples
 
 #: Input rates that can be heard: below, the heart's sounds are cut off; above, no sound card goes.
@@ -45,7 +45,7 @@ class Resampler:
 
     def reset(self) -> None:
         """Forget what was heard."""
-        self._stream = soxr.ResampleStream(self._rate_hz, self._to_hz, 1, dtype="float32", quality=self._kernel)
+        self._stream = resampling.stream(self._rate_hz, self._to_hz, self._kernel)
         self._received = self._given = 0
 
     @property

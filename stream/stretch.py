@@ -65,7 +65,7 @@ class Stretch:
 
     @property
     def delay_s(self) -> float:
-        """How far the front end is behind the samples: the resampler gives them out in bursts of up to 0.7 s."""
+        """How far the front end is behind the samples: the resampler gives them out in bursts of up to 0.32 s."""
         return self._resampler.delay_s
 
     @property

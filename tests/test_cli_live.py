@@ -197,6 +197,12 @@ def test_a_sound_server_that_hangs_from_the_start_is_one_line_and_ctrl_c_is_hear
             process.communicate(timeout=4)
         assert process.returncode == 130
         refused(run("listen", "--device", "pulsemic", "--quiet", **server.env), 4, "does not answer", "restart it")
+
+
+def test_a_sound_server_that_hangs_is_told_by_devices_and_doctor(tmp_path: Path) -> None:
+    require_pulseaudio()
+    with pulse_server(tmp_path, RATE_HZ) as server:
+        os.kill(server.process.pid, signal.SIGSTOP)
         refused(run("devices", **server.env), 4, "does not answer", "restart it")
         assert "notice  audio input     the sound system does not answer\n" in succeed("doctor", **server.env)
 

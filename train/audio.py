@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
+from models import resampling
 from models.errors import InputFileError
 
 _LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def load(path: Path, rate_hz: int, heard_s: float | None = None) -> Samples:
         raise InputFileError(f"{path} holds samples that are not finite numbers (NaN or infinity); export it anew")
     if file_rate_hz != rate_hz:
         # A stream fed in one chunk, not soxr.resample: training audio passes through what live audio passes through.
-        stream = soxr.ResampleStream(file_rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
+        stream = resampling.stream(file_rate_hz, rate_hz, "HQ")
         samples = stream.resample_chunk(samples, last=True)
     return samples if heard_s is None else samples[: round(heard_s * rate_hz)]
 

@@ -21,7 +21,7 @@ from stream.sources.frame_clock import FrameClock
 from stream.sources.portaudio import Backend, PortAudio, RefusedError, Stream, Wanted
 
 MOST_CHANNELS = 32  # more are opened only when asked for: plug-ins claim up to 128 that are not there
-POLL_S = 0.01
+POLL_S = 0.04  # a sound server may deliver every 10 ms: to be woken by each would cost twice the CPU time
 BLOCK_S = 0.1  # longest block handed on
 CLOSE_LIMIT_S = 1.0
 

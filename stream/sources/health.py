@@ -26,7 +26,7 @@ class Watch(NamedTuple):
 
 
 def look(watch: Watch, captured: int, now_s: float) -> Watch:
-    """Look once; to be called every 10 ms or so.
+    """Look once; to be called every 40 ms or so.
 
     Args:
         watch: of the last look.

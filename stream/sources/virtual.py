@@ -124,7 +124,11 @@ class VirtualSound:
 
     def sleep(self, seconds: float) -> None:
         """Time passes: the device hears, and delivers what it does not lose."""
-        self._now_s += max(seconds, _TICK_S)
+        for _ in range(max(1, round(seconds / _TICK_S))):
+            self._tick()
+
+    def _tick(self) -> None:
+        self._now_s += _TICK_S
         due = int(self._now_s * self._true_hz)
         self._pacer.wait(round(self._now_s * self._rate_hz), lambda: self._over)
         heard = self._play(due - self._played)
