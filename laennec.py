@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+if (_on_interrupt := signal.getsignal(signal.SIGINT)) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while Python still imports: the end, without a traceback
+
 import os
 import sys
 from importlib.metadata import version
@@ -44,9 +49,11 @@ def common(
 
 def main() -> None:
     """Run the command line."""
-    _hold_standard_streams()
     try:
+        _hold_standard_streams()
         app(prog_name="laennec")
+    except KeyboardInterrupt:  # before or after Typer heeds it
+        sys.exit(130)
     except LaennecError as error:
         _refuse(str(error), error.exit_code)
     except SystemExit as end:
@@ -57,6 +64,8 @@ def main() -> None:
         _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}; use another place", 1)
     finally:
         _let_go_of_stdout()
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left that it could disturb but the interpreter
 
 
 def _refuse(line: str, exit_code: int) -> NoReturn:
@@ -78,6 +87,8 @@ def _let_go_of_stdout() -> None:
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+
+signal.signal(signal.SIGINT, _on_interrupt)
 
 if __name__ == "__main__":
     main()

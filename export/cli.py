@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from models.errors import InputFileError, ModelError, SettingError, printable
+from models.errors import InputFileError, ModelError, SettingError, in_words, printable
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -75,7 +75,7 @@ def model(
             return
         lines = [printable(line) for line in _description(loaded)]
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        message = f"{loaded.path}: its description is incomplete or wrong ({printable(error)}); export it again"
+        message = f"{loaded.path}: its description is incomplete or wrong ({in_words(error)}); export it again"
         raise ModelError(message) from error
     typer.echo("\n".join([*lines, "verified: description, front-end digest and graph fit together"]))
 

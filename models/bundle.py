@@ -6,7 +6,6 @@ one graph. Needs neither torch nor the onnx package. A bundle that does not veri
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import stat
@@ -19,7 +18,7 @@ import numpy as np
 from models import codec, graph, intervals, join
 from models.classes import CLASSES
 from models.decide import DecideSpec
-from models.errors import ModelError, printable
+from models.errors import ModelError, in_words
 from models.extrasystole import Machine
 from models.frontend import FrontEnd, FrontEndSpec, Matrices
 from models.join import Joined, JoinSpec
@@ -149,7 +148,7 @@ def load(path: Path = SHIPPED) -> Bundle:
         rhythm = _rhythm(path, session, meta["rhythm"], spec)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"{path}: its description is incomplete or wrong ({printable(error)}); export it again"
+            f"{path}: its description is incomplete or wrong ({in_words(error)}); export it again"
         ) from error
     if front_end.digest != digest:
         raise ModelError(f"{path}: the front end does not match its digest; the file was altered, export it again")
@@ -181,7 +180,7 @@ def _metadata(path: Path, session: Any) -> dict[str, Any]:
         meta = json.loads(text)
         schema, classes = meta["schema"], tuple(meta["classes"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path}: its description can't be read ({printable(error)}); export it again") from error
+        raise ModelError(f"{path}: its description can't be read ({in_words(error)}); export it again") from error
     if schema != SCHEMA:
         raise ModelError(
             f"{path}: has schema {schema!r:.40}, this Laennec reads {SCHEMA}; export it again with this version"
@@ -195,7 +194,7 @@ def _rhythm(path: Path, session: Any, values: dict[str, Any] | None, front_end: 
     if values is None:
         return None
     spec: RhythmSpec = codec.decode_spec(RhythmSpec, values)
-    data = base64.b64decode(session.get_modelmeta().custom_metadata_map[RHYTHM_KEY], validate=True)
+    data = codec.decode_bytes(session.get_modelmeta().custom_metadata_map[RHYTHM_KEY])
     net = _BeatNet(path, graph.open_session(path, data))
     features, state = (np.zeros(n, dtype=np.float32) for n in ((spec.block_frames, front_end.features), net.state_size))
     with graph.limited() as options:
@@ -209,8 +208,8 @@ class _BeatNet:
     def __init__(self, path: Path, session: Any) -> None:
         self._what = f"{path}: the rhythm's graph"
         self._session = session
-        self.state_size = int(session.get_inputs()[1].shape[1])
-        if not 0 < self.state_size <= _MOST_STATE:
+        self.state_size = session.get_inputs()[1].shape[1]
+        if type(self.state_size) is not int or not 0 < self.state_size <= _MOST_STATE:
             raise ValueError("the rhythm's graph has no usable state")
 
     def __call__(self, features: Array, state: Array, options: Any = None) -> tuple[Array, Array]:

@@ -29,8 +29,35 @@ def decode_matrix(value: dict[str, Any]) -> Array:
     Raises:
         ValueError, KeyError, TypeError: not such a value.
     """
-    data = base64.b64decode(value["float64_base64"], validate=True)
-    return np.frombuffer(data, dtype="<f8").reshape(value["shape"])
+    flat, shape = decode_numbers(value["float64_base64"], "<f8"), value["shape"]
+    try:
+        return flat.reshape(shape)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{len(flat)} numbers of a matrix do not fit its shape {shape!r:.40}") from error
+
+
+def decode_bytes(text: Any) -> bytes:
+    """What stands in a text as base64.
+
+    Raises:
+        ValueError: not base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{text!r:.40} is no base64") from error
+
+
+def decode_numbers(text: Any, kind: str) -> Array:
+    """Numbers (n,) of a numpy kind, which stand in a text as base64.
+
+    Raises:
+        ValueError: not base64, or the last number is cut.
+    """
+    data = decode_bytes(text)
+    if len(data) % np.dtype(kind).itemsize:
+        raise ValueError(f"{len(data)} bytes are no whole numbers")
+    return np.frombuffer(data, dtype=kind)
 
 
 def encode_machine(fitted: Machine) -> dict[str, Any]:
@@ -57,10 +84,14 @@ def decode_spec(kind: Any, values: dict[str, Any]) -> Any:
     """A spec from JSON values, each of the kind of its field's default; a tuple's values of the kind of its first.
 
     Raises:
-        ValueError, TypeError: a missing, unknown or unusable value.
+        ValueError, KeyError, TypeError: a missing, unknown or unusable value.
     """
+    if not isinstance(values, dict):
+        raise TypeError(f"a {kind.__name__} is made of names and values")
+    if unknown := sorted(set(values) - {field.name for field in fields(kind)}):
+        raise ValueError(f"{unknown[0]} is unknown")
     found = {field.name: _value(field.name, values[field.name], field.default) for field in fields(kind)}
-    return kind(**(values | found))
+    return kind(**found)
 
 
 def _value(name: str, value: Any, default: Any) -> Any:
@@ -69,5 +100,5 @@ def _value(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, float) and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     if type(value) is not type(default):
-        raise TypeError(f"{name} can't be {value!r:.40}")
+        raise ValueError(f"{name} can't be {value!r:.40}")
     return value

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, resource_tracker
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import Decision
 from models.errors import InputFileError, LaennecError
+from stream import workers
 from stream.pipeline import Pipeline
 from stream.sources.file import FileSource, audio_files
 
@@ -33,21 +30,25 @@ COLUMNS = (
     "error",
 )
 Row = dict[str, Any]
+_GIVE = "give WAV, FLAC or OGG files, or a folder of them"
 
 
-def expand(paths: Iterable[Path]) -> list[Path]:
-    """Files as given, and the sound files of folders; in that order.
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """Files as given, and the sound files of folders; in that order. What holds none stays, for `classify` to refuse.
 
     Raises:
-        InputFileError: a folder without a sound file.
+        InputFileError: there is no file at all.
     """
-    found: list[Path] = []
-    for path in paths:
-        inside = audio_files(path) if os.path.isdir(path) else [path]  # noqa: PTH112 - never raises, as Path's does
-        if not inside:
-            raise InputFileError(f"{path}: holds no sound file; give WAV, FLAC or OGG files, or a folder of them")
-        found += inside
+    found = [file for path in paths for file in (audio_files(path) if _is_folder(path) else []) or [path]]
+    if not any(os.path.exists(path) and not _is_folder(path) for path in found):  # noqa: PTH110 - as in `_is_folder`
+        reason = "holds no sound file" if _is_folder(paths[0]) else "no such file"
+        others = f" (nor is there one in the other {len(paths) - 1})" if len(paths) > 1 else ""
+        raise InputFileError(f"{paths[0]}: {reason}{others}; {_GIVE}")
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - never raises, as Path's does
 
 
 def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
@@ -58,7 +59,7 @@ def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
     it is withheld where no heart is heard.
 
     Args:
-        path: a sound file.
+        path: a sound file; a folder is one that holds none.
         model: the model.
         channel: from 1; may be left out only for mono.
 
@@ -66,6 +67,8 @@ def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
         Values by `COLUMNS`; None where unknown. Where the file can't be used, only path and error are known.
     """
     try:
+        if _is_folder(path):
+            raise InputFileError(f"{path}: holds no sound file; {_GIVE}")
         source = FileSource(path, channel)
     except InputFileError as error:
         return _bad(path, error)
@@ -110,7 +113,7 @@ def _bad(path: Path, error: LaennecError) -> Row:
     return dict.fromkeys(COLUMNS) | {"path": str(path), "error": str(error)}
 
 
-def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -> Iterator[Row]:
+def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -> Generator[Row, None, None]:
     """A row per file, in the order given.
 
     Args:
@@ -122,45 +125,10 @@ def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -
     if jobs == 1 or len(paths) < 2:
         yield from (classify(path, model, channel) for path in paths)
         return
-    # spawn: ONNX Runtime's session must not be inherited by a fork.
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), _load_in_worker, (model.path, channel))
-    try:
-        with _interrupts_held():
-            found = pool.map(_classify_in_worker, paths, chunksize=8)
-        yield from found
-    finally:
-        pool.shutdown(cancel_futures=True)
+    yield from workers.mapped(_loaded, (model.path, channel), paths, jobs)
 
 
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C: it is this one's to answer, and does so afterwards.
-
-    Blocking it, which processes inherit, is not enough here: another thread, of a library, may get it.
-    """
-    heard: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
-    maskable = hasattr(signal, "pthread_sigmask")  # else: Windows, nothing is inherited
-    if maskable:
-        # Started with the first process otherwise, and it would unblock the signal for those after it.
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        if maskable:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, before)
-    if heard:
-        raise KeyboardInterrupt
-
-
-_worker: dict[str, Any] = {}  # a worker process's model and channel: a session can't be sent between processes
-
-
-def _load_in_worker(path: Path, channel: int | None) -> None:
-    _worker.update(model=bundles.load(path), channel=channel)
-
-
-def _classify_in_worker(path: Path) -> Row:
-    return classify(path, _worker["model"], _worker["channel"])
+def _loaded(path: Path, channel: int | None) -> Callable[[Path], Row]:
+    """`classify` in a worker process: a session can't be sent between processes."""
+    model = bundles.load(path)
+    return lambda recording: classify(recording, model, channel)

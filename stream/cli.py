@@ -156,8 +156,8 @@ def replay(
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
-    """Hear recordings as simulated streams."""
-    from stream.sources.file import FileSource
+    """Hear recordings as simulated streams. All names are checked before the first is heard."""
+    from stream.sources.file import FileSource, check_name
     from stream.sources.virtual import Fault, FaultySource
 
     pace, faults = options.speed(speed), [Fault.parse(text) for text in fault or ()]
@@ -166,6 +166,8 @@ def replay(
     if record and (loop or len(files) > 1):
         raise SettingError("--record keeps one stream: give one file, and no --loop")
     _spare(files, {"--record": record, "--log": log})
+    for path in files:
+        check_name(path)
 
     def opened(path: Path) -> Source:
         if faults:

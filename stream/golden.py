@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models import codec
 from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import Decision
-from models.errors import ModelError, printable
+from models.errors import ModelError, in_words
 from models.rhythm import Beat
 from stream.block import Block, Samples
 from stream.pipeline import Event, Pipeline
@@ -47,13 +47,15 @@ def replay(bundle: Bundle) -> tuple[int, float]:
         rate_hz, cases = held["rate_hz"], held["cases"]
         if rate_hz not in range(RATES_HZ[0], RATES_HZ[1] + 1):
             raise ValueError("a sample rate that can't be heard")
-        # numpy's max passes a NaN on, where Python's would lose it; of no cases at all it raises.
+        if not cases:
+            raise ValueError("they hold no case")
+        # numpy's max passes a NaN on, where Python's would lose it.
         worst = float(np.max([_difference(case, _hear(bundle, int(rate_hz), _samples(case))) for case in cases]))
     except OSError as error:
         raise ModelError(f"{path}: no golden vectors beside the model; export it again") from error
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise ModelError(
-            f"{path}: the golden vectors are damaged ({printable(error)}); export the model again"
+            f"{path}: the golden vectors are damaged ({in_words(error)}); export the model again"
         ) from error
     if not worst <= TOLERANCE:
         raise ModelError(f"{path}: a probability differs by {worst:.2g} from the exported one; reinstall Laennec")
@@ -61,8 +63,7 @@ def replay(bundle: Bundle) -> tuple[int, float]:
 
 
 def _samples(case: dict[str, Any]) -> Samples:
-    data = base64.b64decode(case["int16_base64"], validate=True)
-    return (np.frombuffer(data, dtype="<i2") / 32768).astype(np.float32)
+    return (codec.decode_numbers(case["int16_base64"], "<i2") / 32768).astype(np.float32)
 
 
 def _hear(bundle: Bundle, rate_hz: int, samples: Samples) -> list[Event]:

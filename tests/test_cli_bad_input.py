@@ -104,8 +104,29 @@ def test_classify_gives_every_bad_recording_its_row(tmp_path: Path) -> None:
     assert (last["path"], last["error"]) == (str(good), "")
 
 
-def test_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
-    refused(run("classify", tmp_path), 3, tmp_path, "holds no sound file", "give WAV")
+def test_nothing_to_classify_is_one_line_and_begins_no_table(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for paths, words in (
+        (["empty"], ("holds no sound file", "give WAV")),
+        (["missing.wav", "empty"], ("missing.wav: no such file", "the other 1", "give WAV")),
+    ):
+        done = run("classify", *paths, "--out", "rows.csv", cwd=tmp_path)
+        refused(done, 3, *words)
+        assert not (tmp_path / "rows.csv").exists()
+        assert run("classify", *paths, cwd=tmp_path).stdout == ""
+
+
+def test_an_empty_folder_and_a_missing_path_do_not_keep_the_rest_from_being_classified(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_wav(tmp_path / "good.wav", heart(5.0))
+    done = run("classify", "empty", "good.wav", "missing", cwd=tmp_path)
+    refused(done, 3, "2 of 3 recordings", "error")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["path"], bool(row["error"])) for row in rows] == [
+        ("empty", True),
+        ("good.wav", False),
+        ("missing", True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,10 +177,15 @@ def test_second_file_that_fails_leaves_the_first_session_whole(tmp_path: Path) -
     assert "NaN" in end["reason"], "the log says why the second ended"
 
 
-def test_second_file_that_is_missing_adds_nothing_to_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["no such file", "folder", "empty"])
+def test_names_are_checked_before_the_first_file_is_heard(tmp_path: Path, kind: str) -> None:
+    make, _, words = BAD_RECORDINGS[kind]
     good, log = write_wav(tmp_path / "good.wav", heart(5.0)), tmp_path / "log.jsonl"
-    refused(run("replay", good, tmp_path / "missing.wav", "--speed", "max", "--quiet", "--log", log), 3, "missing.wav")
-    assert check_session(lines(log))["ledger"]["captured"] == 20_000
+    make(tmp_path / "bad.wav")
+    done = run("replay", good, tmp_path / "bad.wav", good, "--speed", "max", "--log", log)
+    refused(done, 3, "bad.wav", *words)
+    assert done.stdout == ""
+    assert not log.exists()
 
 
 # ---------------------------------------------------------------------------------------------- models
@@ -252,6 +278,35 @@ def test_session_that_is_refused_leaves_an_older_log_as_it_was(
 def test_table_that_can_not_be_written_is_refused(tmp_path: Path, name: str, cause: str) -> None:
     recording = write_wav(tmp_path / "heart.wav", heart(1.0))
     refused(run("classify", recording, "--out", tmp_path / name), 2, tmp_path / name, cause)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_an_older_table_is_kept(tmp_path: Path, name: str) -> None:
+    recording, out = write_wav(tmp_path / "heart.wav", heart(1.0)), tmp_path / name
+    succeed("classify", recording, "--out", out)
+    older = out.read_text() + "more\n"
+    out.write_text(older)
+    succeed("classify", recording, recording, "--out", out)
+    (kept,) = tmp_path.glob("rows.*Z.*")
+    assert kept.read_text() == older
+    assert out.read_text().count("heart.wav") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.csv", "file,label\n"),
+        ("rows.jsonl", '{"type": "session"}\n'),
+        ("rows.jsonl", "5\n"),
+        ("rows.csv", "\xff"),
+    ],
+)
+def test_what_is_no_table_of_ours_is_left_as_it_is(tmp_path: Path, name: str, text: str) -> None:
+    recording, out = write_wav(tmp_path / "heart.wav", heart(1.0)), tmp_path / name
+    out.write_text(text, encoding="latin-1")
+    refused(run("classify", recording, "--out", out), 2, out, "is no table", "give another --out")
+    assert out.read_text(encoding="latin-1") == text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heart.wav", name]
 
 
 def needs_a_full_disk() -> None:

@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import re
 import signal
 import subprocess
@@ -422,27 +421,3 @@ def test_closed_standard_streams_do_no_harm(tmp_path: Path, closed: str) -> None
     )
     assert (done.returncode, done.stderr) == (0, "")
     check_session(lines(log))
-
-
-def test_ctrl_c_ends_classify_with_workers_without_a_traceback(tmp_path: Path) -> None:
-    recording = write_wav(tmp_path / "a.wav", heart(8.0))
-    out = tmp_path / "rows.csv"
-    command = [*LAENNEC, "classify", *[str(recording)] * 4000, "--jobs", "2", "--out", str(out)]
-    process = subprocess.Popen(
-        command,
-        env=surroundings(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        # A suite that a shell runs in the background hands an ignored SIGINT on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
-    )
-    deadline = time.monotonic() + 20
-    while not out.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.2)  # the workers are starting
-    os.killpg(process.pid, signal.SIGINT)
-    assert "Traceback" not in process.communicate(timeout=30)[1]
-    assert process.returncode == 130
-    assert all(line.count(",") == HEADER.count(",") for line in out.read_text().splitlines())

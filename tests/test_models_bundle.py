@@ -528,6 +528,40 @@ def test_an_altered_description_is_refused(tmp_path: Path, name: str) -> None:
     assert says in refusal(with_text(tmp_path / "altered.onnx", json.dumps(meta)))
 
 
+OTHERS_WORDS = ("codec", "object", "argument", "indices", "Expecting", "__", "index out of", "Only base64", "invalid")
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_a_refusal_is_not_in_pythons_own_words(tmp_path: Path, name: str) -> None:
+    meta = tiny_bundle.default_meta()
+    ALTERED[name][0](meta)
+    said = refusal(with_text(tmp_path / "altered.onnx", json.dumps(meta))).removeprefix(str(tmp_path))
+    assert not [words for words in OTHERS_WORDS if words in said]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *((text, "it is no whole JSON") for text in ("", "{", "lub dub")),
+        *((text, "a value in it is of the wrong kind") for text in ("[]", "null", "5", '"text"')),
+        ("{}", "schema is missing"),
+        ("[" * 100_000, "it is nested without end"),
+    ],
+    ids=range(9),
+)
+def test_a_description_that_is_none_is_refused_in_plain_words(tmp_path: Path, text: str, words: str) -> None:
+    said = refusal(with_text(tmp_path / "odd.onnx", text))
+    assert said.endswith(f": its description can't be read ({words}); export it again")
+
+
+def test_bytes_that_are_no_text_are_told_in_plain_words(tmp_path: Path) -> None:
+    whole = tiny_bundle.default_data()
+    assert b'"licence"' in whole
+    (tmp_path / "bytes.onnx").write_bytes(whole.replace(b'"licence"', b'"lic\xff\xfece"', 1))
+    said = refusal(tmp_path / "bytes.onnx")
+    assert "bytes.onnx: its description can't be read (it holds bytes that are no UTF-8 text); export it again" in said
+
+
 @pytest.mark.parametrize(
     "section", ["front_end", "matrices", "window", "join", "decide", "quality", "rhythm", "extrasystole"]
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,10 @@ from models import decide, windows
 from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import DecideSpec, Decision
-from models.errors import DeviceError, InputFileError, ModelError
+from models.errors import DeviceError, InputFileError, LaennecError, ModelError
 from models.join import MEASURED_MOMENTS, NEVER, Joined
 from models.join import probabilities as joined_probabilities
-from stream import classify, doctor, golden
+from stream import classify, doctor, golden, workers
 from stream.patient import Patient
 from stream.pipeline import Pipeline
 from stream.sources.file import FileSource
@@ -217,26 +219,53 @@ def test_a_bad_file_among_good_ones_gets_its_row_whatever_the_number_of_jobs(bun
     assert list(classify.rows([*paths, stereo], bundle, None, 2)) == alone
 
 
+def test_a_worker_that_was_killed_is_one_refusal(bundle: Bundle, tmp_path: Path) -> None:
+    rows = classify.rows([recording(tmp_path / "a.wav", 2)] * 999, bundle, None, 2)
+    next(rows)
+    for worker in active_children():
+        worker.kill()
+    with pytest.raises(LaennecError, match=r"a worker process has failed.*; give fewer --jobs"):
+        list(rows)
+    assert not active_children()
+
+
+def test_rows_that_nobody_waits_for_end_their_workers(bundle: Bundle, tmp_path: Path) -> None:
+    rows = classify.rows([recording(tmp_path / "a.wav", 2)] * 999, bundle, None, 2)
+    next(rows)
+    assert len(active_children()) == 2
+    rows.close()
+    assert not active_children()
+
+
+def test_what_a_worker_refuses_is_refused_here(bundle: Bundle, tmp_path: Path) -> None:
+    gone = dataclasses.replace(bundle, path=tmp_path / "gone.onnx")
+    with pytest.raises(ModelError, match=r"gone\.onnx: no such model"):
+        list(classify.rows([tmp_path / "a.wav"] * 3, gone, None, 2))
+
+
 @pytest.mark.parametrize("blocked", [set(), {signal.SIGINT}])
-def test_interrupts_are_held_back_and_then_as_before(blocked: set[signal.Signals]) -> None:
+def test_signals_are_held_back_and_then_as_before(blocked: set[signal.Signals]) -> None:
     found = signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        with classify._interrupts_held():
-            assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        with workers._signals_held():
+            assert {signal.SIGINT, signal.SIGTERM} <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
-        assert signal.getsignal(signal.SIGINT) is handler
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, found)
 
 
-def test_an_interrupt_held_back_is_answered_afterwards() -> None:
+@pytest.mark.parametrize("error", [None, OSError])
+def test_an_interrupt_held_back_is_answered_afterwards(error: type[Exception] | None) -> None:
     done = []
 
     def work() -> None:
-        with classify._interrupts_held():
+        with workers._signals_held():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
+            if error:
+                raise error
 
     with pytest.raises(KeyboardInterrupt):
         work()
@@ -270,10 +299,31 @@ def test_folders_are_walked_sorted_where_they_are_named(tmp_path: Path) -> None:
     assert names == ["z.wav", "in/a.flac", "in/b.wav", "in/deep/c.ogg", "missing.wav"]
 
 
-def test_a_folder_without_sound_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputFileError, match="holds no sound file; give"):
-        classify.expand([tmp_path])
+def test_a_folder_without_sound_among_others_gets_its_row(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    given = [tmp_path / "empty", recording(tmp_path / "a.wav", 2), tmp_path / "missing"]
+    assert classify.expand(given) == given
+    errors = [row["error"] for row in classify.rows(given, bundle, None, 1)]
+    assert errors == [
+        f"{given[0]}: holds no sound file; give WAV, FLAC or OGG files, or a folder of them",
+        None,
+        f"{given[2]}: no such file; check the name",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["empty"], "empty: holds no sound file; give"),
+        (["missing.wav"], "missing.wav: no such file; give"),
+        (["missing.wav", "empty", "gone"], r"missing.wav: no such file \(nor is there one in the other 2\); give"),
+    ],
+)
+def test_nothing_at_all_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").touch()
+    with pytest.raises(InputFileError, match=said):
+        classify.expand([tmp_path / name for name in names])
 
 
 # Golden vectors
@@ -400,7 +450,7 @@ def test_altered_golden_samples_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"5"])
 def test_golden_vectors_that_are_none_are_refused(proven: Bundle, data: bytes) -> None:
     golden.path_of(proven).write_bytes(data)
-    with pytest.raises(ModelError, match=r"golden vectors are damaged.*; export"):
+    with pytest.raises(ModelError, match=r"golden vectors are damaged \((it holds bytes|it is no|a value).*; export"):
         golden.replay(proven)
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from models.errors import LaennecError, SettingError
+from stream.sinks.log_file import utc_now
+from stream.sinks.put_away import put_away
 
 Write = Callable[[dict[str, Any]], None]
+_LONGEST_FIRST_LINE = 1 << 20
 
 
 @contextlib.contextmanager
@@ -20,11 +23,12 @@ def table(path: Path | None, columns: Sequence[str]) -> Iterator[Write]:
     """A function that writes a row.
 
     Args:
-        path: ends in .csv or .jsonl; None is CSV on standard output.
+        path: ends in .csv or .jsonl; None is CSV on standard output. An older table there is put away; a link is
+            followed.
         columns: their order.
 
     Raises:
-        SettingError: another suffix, or the file can't be written.
+        SettingError: another suffix, the file can't be written, or holds something else than such a table.
         LaennecError: from the function, when the disk is full.
     """
     if path is None:
@@ -33,7 +37,7 @@ def table(path: Path | None, columns: Sequence[str]) -> Iterator[Write]:
     if path.suffix.lower() not in {".csv", ".jsonl"}:
         raise SettingError(f"{path}: can't write {path.suffix or 'a name without ending'}; use .csv or .jsonl")
     try:
-        file = path.open("w", encoding="utf-8", newline="")
+        file = _opened(path, columns)
     except OSError as error:
         raise SettingError(f"{path}: can't be written: {error.strerror}; give another --out") from error
     try:
@@ -44,9 +48,30 @@ def table(path: Path | None, columns: Sequence[str]) -> Iterator[Write]:
             file.close()
 
 
+def _opened(path: Path, columns: Sequence[str]) -> TextIO:
+    if path.is_file() and path.stat().st_size:
+        if not _is_table(path, columns):
+            raise SettingError(f"{path}: is no table of these columns, and is left as it is; give another --out")
+        put_away(path.resolve(), utc_now())
+    return path.open("w", encoding="utf-8", newline="")
+
+
+def _is_table(path: Path, columns: Sequence[str]) -> bool:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline(_LONGEST_FIRST_LINE)
+    if path.suffix.lower() == ".csv":
+        return first.rstrip() == ",".join(columns)
+    try:
+        return list(json.loads(first)) == list(columns)
+    except (ValueError, RecursionError, TypeError):
+        return False
+
+
 def _csv(file: TextIO, name: str, columns: Sequence[str]) -> Write:
     writer = csv.DictWriter(file, columns, lineterminator="\n")
-    writer.writeheader()
+    with _told(name):
+        writer.writeheader()
+        file.flush()
     encoding = file.encoding or "utf-8"
 
     def write(row: dict[str, Any]) -> None:

@@ -184,7 +184,12 @@ def audio_files(folder: Path) -> list[Path]:
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def check_name(path: Path) -> None:
+    """Refuse what is seen without opening it to hold no sound.
+
+    Raises:
+        InputFileError: no such file, a folder, or empty.
+    """
     try:
         if path.is_dir():
             raise InputFileError(f"{path}: is a folder; give a sound file (`laennec classify` walks folders)")
@@ -192,12 +197,23 @@ def _open(path: Path) -> soundfile.SoundFile:
             raise InputFileError(f"{path}: no such file; check the name")
         if path.stat().st_size == 0:
             raise InputFileError(f"{path}: is empty; record or copy it again")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    check_name(path)
+    try:
         with quiet_stderr():  # a damaged MP3's decoder complains there from C
             return soundfile.SoundFile(path)
     except OSError as error:
-        raise InputFileError(f"{path}: can't be read: {error.strerror}; check its name and permissions") from error
+        raise _unreadable(path, error) from error
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which says nothing of itself
         raise _no_sound(path) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InputFileError:
+    return InputFileError(f"{path}: can't be read: {error.strerror}; check its name and permissions")
 
 
 def _no_audio(path: Path) -> InputFileError:

@@ -1,0 +1,58 @@
+"""How a long table is ended from outside: at once, its worker processes too, and the rows that were written stay."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import active_children
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass
+class Tally:
+    """How far a table has come, in rows; total is None as long as it is not known."""
+
+    written: int = 0
+    total: int | None = None
+
+
+@contextlib.contextmanager
+def at_a_signal(tally: Tally) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the program with one line and exit code 130 or 143; further ones change nothing.
+
+    The handler itself ends it. An exception might be swallowed, by an import for instance, or wait for whatever this
+    thread waits for; a row goes to the file in a single call, so that none is cut in two. A signal that is ignored
+    from the start, as by a program that a script left in the background, stays so.
+    """
+    # `quiet_stderr` takes standard error itself away for moments.
+    errors = os.dup(2)
+    heard = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+
+    def end(number: int, _frame: Any) -> None:
+        for other in heard:
+            signal.signal(other, signal.SIG_IGN)
+        for worker in active_children():
+            worker.kill()
+            worker.join()
+        with contextlib.suppress(OSError):
+            os.write(errors, f"laennec: ended by {signal.Signals(number).name}; {_told(tally)}\n".encode())
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(errors)
+
+
+def _told(tally: Tally) -> str:
+    if tally.total is None:
+        return "no row was written"
+    return f"{tally.written} of {tally.total} rows were written"
