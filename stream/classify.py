@@ -86,7 +86,7 @@ def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: f
     row: Row = dict.fromkeys(COLUMNS) | {"path": str(path), "status": "listening", "duration_s": round(duration_s, 4)}
     speaking = [d for d in decisions if d.status not in {"listening", "gap"}] or list(decisions[-1:])
     if not speaking:
-        return row  # shorter than the network can hear at all
+        return row | {"error": _too_short(path, model)}
     probabilities = decide.whole(speaking)
     quality = float(np.median([d.quality for d in speaking if d.quality is not None]))
     rates = [d.heart_rate_bpm for d in decisions if d.heart_rate_bpm is not None]
@@ -95,6 +95,8 @@ def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: f
     row["status"] = _status(model, speaking[-1].status, probabilities, quality)
     if row["status"] == "ok":
         row["label"] = CLASSES[int(probabilities.argmax())]
+    if row["status"] == "listening":
+        row["error"] = _too_short(path, model)
     if rates and row["status"] != "poor_signal" and row["label"] != "artifact":
         row["heart_rate_bpm"] = round(float(np.median(rates)), 1)
     return row
@@ -107,6 +109,12 @@ def _status(model: Bundle, last: str, probabilities: np.ndarray, quality: float)
     if decide.withheld(model.decide, quality, int(probabilities.argmax()) if sure else None):
         return "poor_signal"
     return "ok" if sure else "uncertain"
+
+
+def _too_short(path: Path, model: Bundle) -> str:
+    spec = model.front_end.spec
+    least_s = spec.span_samples(model.window.first_frames) / spec.rate_hz
+    return f"{path}: an answer takes {least_s:.1f} s of sound without a gap; give a longer recording"
 
 
 def _bad(path: Path, error: LaennecError) -> Row:

@@ -147,9 +147,12 @@ def test_recording_that_says_little_is_heard_and_gets_no_label(
     decisions = of_type("decision", found)
     assert [line["label"] for line in decisions] == [None] * len(decisions)
     assert (decisions[-1]["status"] if decisions else None) == status
-    row = next(csv.DictReader(io.StringIO(succeed("classify", tmp_path / "odd.wav"))))
-    assert (row["label"], row["error"]) == ("", "")
+    done = run("classify", tmp_path / "odd.wav")
+    row = next(csv.DictReader(io.StringIO(done.stdout)))
+    too_short = row["status"] == "listening"
     assert row["status"] == (status or "listening")
+    assert (row["label"], "takes 1.0 s of sound" in row["error"]) == ("", too_short)
+    assert done.returncode == (3 if too_short else 0)
 
 
 def test_every_width_of_wav_is_heard_alike(tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def test_an_unplugged_device_is_waited_for_and_the_time_is_counted(ramp: Path) -
     assert [at_s for _, at_s in states] == pytest.approx([20, 20, 27], abs=4)
     assert states[0][1] == pytest.approx(20, abs=0.05)
     assert [x.detail for x in found if isinstance(x, Condition)][2].startswith("no audio input device found")
-    (gap,) = [block for block in blocks(found) if block.lost]
-    assert gap.lost / RATE_HZ == pytest.approx(7, abs=4.0)  # found again at one of the attempts
-    assert gap.lost / RATE_HZ >= 7 - 0.05
-    assert gap.reason == "the device was away"
+    gaps = [block for block in blocks(found) if block.lost]
+    assert {gap.reason for gap in gaps} == {"the device was away"}
+    assert max(gap.lost for gap in gaps) <= 2.5 * RATE_HZ  # told while it is away, not all in the end
+    assert 7 - 0.05 <= sum(gap.lost for gap in gaps) / RATE_HZ <= 7 + 4  # found again at one of the attempts
     stream, microphone = places(found).T
     assert np.abs(stream - microphone).max() <= NEAR
 
@@ -98,8 +98,7 @@ def test_attempts_grow_apart_and_go_on(tmp_path: Path) -> None:
     path = tmp_path / "slow.wav"
     soundfile.write(path, np.ones(2000 * 400) / 4, 2000, "PCM_16")
     found = heard(path, "unplug=300@10")
-    (gap,) = [block for block in blocks(found) if block.lost]
-    assert 300 - 0.1 <= gap.lost / 2000 <= 300 + 5.5
+    assert 300 - 0.1 <= sum(block.lost for block in blocks(found)) / 2000 <= 300 + 5.5
     assert [state for state, _ in conditions(found)] == ["lost", "reconnecting", "listening"]
 
 
@@ -354,3 +353,8 @@ def test_a_device_that_is_busy_is_refused_at_once(ramp: Path) -> None:
     sound.sleep(0.6)
     with pytest.raises(DeviceError, match="is busy or gone"):
         source.start()
+
+
+def test_a_fault_after_the_end_is_refused(ramp: Path) -> None:
+    with pytest.raises(SettingError, match=r"--fault drop=1@120: the recording is over by then, after 120\.0 s"):
+        heard(ramp, "rate=40", "drop=1@120")

@@ -91,6 +91,13 @@ class FileSource:
         return float(frames / self._file.samplerate)
 
     @property
+    def span_s(self) -> float | None:
+        """As `duration_s`, but with the gaps; None where the header promises nothing."""
+        if self._frames is None:
+            return None
+        return (self._frames + sum(loss.lost_samples for loss in self._losses)) / self.rate_hz
+
+    @property
     def description(self) -> dict[str, object]:
         """What the session log says of the source."""
         return {

@@ -27,6 +27,7 @@ from stream.sources.portaudio import Backend, PortAudio
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0  # between attempts; each is twice the last
 STEADY_S = 10.0  # a device that was heard for so long is tried at once when it goes
+COUNT_S = 1.0  # how often time without audio is told while it passes
 _AWAY = "the device was away"
 
 
@@ -64,6 +65,7 @@ class LiveSource:
         self._stopped_s: float | None = None
         self._next = 0  # stream index of the sample to come
         self._pause_s = 0.0
+        self._gone_s = self._counted_s = 0.0  # when the device went, and until when that was told as lost
         self.description = self._capture.description
 
     @property
@@ -86,14 +88,14 @@ class LiveSource:
         return self._capture.captured_s_ago()
 
     def blocks(self) -> Iterator[Block | Condition]:
-        """Blocks and conditions until `stop`; see `DeviceSource.blocks`. Time without audio at the end is a loss too.
+        """Blocks and conditions until `stop`; see `DeviceSource.blocks`. Time away is told as lost while it passes.
 
         Raises:
             DeviceError: the device never gave anything, or stayed away for longer than `most_gap_s`.
         """
         if self._capture.note:
             yield Condition("listening", 0, self._capture.note)
-        lost, away_s = 0, 0.0
+        lost = 0
         while True:
             try:
                 for heard in self._hear(lost):
@@ -106,18 +108,19 @@ class LiveSource:
                     raise
                 cause = error
             if not lost:  # else not even one block came since
-                away_s = self._capture.last_s - self._capture.unseen_samples / self.rate_hz
+                self._gone_s = self._capture.last_s - self._capture.unseen_samples / self.rate_hz
+                self._counted_s = self._gone_s
             yield Condition("lost", self._next, str(cause))
             try:
-                yield from self._reconnect(away_s, cause)
+                yield from self._reconnect(cause)
             except DeviceError as error:
-                yield from self._away(away_s, self._backend.now_s())
+                yield from self._away(self._backend.now_s())
                 yield Condition("gone", self._next, str(error))
                 raise
             if self._stopped_s is not None:
-                yield from self._away(away_s, self._stopped_s)
+                yield from self._away(self._stopped_s)
                 return
-            lost = self._samples(away_s, self._capture.began_s)
+            lost = self._samples(self._counted_s, self._capture.began_s)
             yield Condition("listening", self._next + lost)
 
     def _hear(self, lost: int) -> Iterator[Block | Condition]:
@@ -148,44 +151,44 @@ class LiveSource:
         if end_s is not None and self._capture.delivers and end_s - last_s > health.STALLED_S:
             yield self._loss(self._samples(last_s, end_s), "no audio came")
 
-    def _away(self, from_s: float, to_s: float) -> Iterator[Block]:
-        if missed := self._samples(from_s, to_s):
+    def _away(self, to_s: float) -> Iterator[Block]:
+        if missed := self._samples(self._counted_s, to_s):
+            self._counted_s += missed / self.rate_hz
             yield self._loss(missed, _AWAY)
 
     def _loss(self, missed: int, reason: str) -> Block:
         self._next += missed
         return Block(np.zeros(0, dtype=np.float32), self._next, self.rate_hz, missed, reason)
 
-    def _reconnect(self, away_s: float, cause: DeviceError) -> Iterator[Condition]:
+    def _reconnect(self, cause: DeviceError) -> Iterator[Block | Condition]:
         """Wait for the device; afterwards there is a new capture that has begun to deliver, or a stop.
 
         Raises:
             DeviceError: it stayed away for too long.
         """
         if self._most_gap_s == 0:
-            self._give_up_after(away_s, cause)
+            self._give_up_after(cause)
         yield Condition("reconnecting", self._next)
         said = ""
         while self._stopped_s is None:
-            if self._pause_s:
-                self._wait(self._pause_s)
+            yield from self._wait(self._pause_s)
             self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
-            refusal = self._try(away_s, cause)
+            refusal = self._try(cause)
             if not refusal:
                 return
             if refusal != said:
                 said = refusal
                 yield Condition("reconnecting", self._next, refusal)
-            self._give_up_after(away_s, cause)
+            self._give_up_after(cause)
 
-    def _try(self, away_s: float, cause: DeviceError) -> str:
+    def _try(self, cause: DeviceError) -> str:
         """Look and open once; why it did not work, empty where audio comes again or a stop was asked for."""
         self._attempt = attempt = Attempt(self._backend, self._capture, self._spec, self._makes)
         try:
             while attempt.running and self._stopped_s is None:
                 attempt.wait(POLL_S)
                 if attempt.hangs:
-                    self._give_up_after(away_s, cause)
+                    self._give_up_after(cause)
             found = attempt.found
             while found and found.delivers is None and self._stopped_s is None:
                 self._backend.sleep(POLL_S)
@@ -196,14 +199,16 @@ class LiveSource:
         finally:
             attempt.abandon()
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> Iterator[Block]:
         until_s = self._backend.now_s() + seconds
-        while self._stopped_s is None and self._backend.now_s() < until_s:
+        while self._stopped_s is None and (now_s := self._backend.now_s()) < until_s:
+            if now_s > self._counted_s + COUNT_S:
+                yield from self._away(now_s)
             self._backend.sleep(POLL_S)
 
-    def _give_up_after(self, away_s: float, cause: DeviceError) -> None:
+    def _give_up_after(self, cause: DeviceError) -> None:
         most_s = self._most_gap_s
-        if most_s is not None and self._backend.now_s() - away_s > most_s:
+        if most_s is not None and self._backend.now_s() - self._gone_s > most_s:
             raise DeviceError(f"{cause}; it stayed away for longer than --max-gap {most_s:g}")
 
     def stop(self) -> None:

@@ -62,6 +62,9 @@ class Fault:
             f"--fault {text}: give drop=SECONDS@TIME, unplug=SECONDS@TIME, stall=SECONDS@TIME or rate=PPM"
         )
 
+    def __str__(self) -> str:
+        return f"{self.kind}={self.amount:g}" + (f"@{self.at_s:g}" if self.kind != "rate" else "")
+
     def holds(self, at_s: float) -> bool:
         """Whether it goes on at that time."""
         return self.kind != "rate" and self.at_s <= at_s < self.at_s + self.amount
@@ -105,7 +108,8 @@ class VirtualSound:
             raise RefusedError(wanted, "Device unavailable")
         if wanted.rate_hz != self._rate_hz:
             raise RefusedError(wanted, "Invalid sample rate")
-        self._callback, self._finished = callback, finished
+        # What was heard before it was opened is not in a new stream.
+        self._callback, self._finished, self._kept = callback, finished, []
         return self
 
     def abort(self) -> None:
@@ -175,21 +179,25 @@ class FaultySource:
         faults: what goes wrong.
         speed: as for `Pacer`.
         most_gap_s: as for `LiveSource`.
+
+    Raises:
+        SettingError: a fault begins when the recording is over.
+        DeviceError: as `LiveSource`.
     """
 
     def __init__(
         self, file: FileSource, faults: Sequence[Fault], speed: float | None, most_gap_s: float | None = None
     ) -> None:
         self._file = file
-        # The stream may begin only now: nothing is lost before anyone listens.
-        sound = VirtualSound(file, faults, speed, self.stop)
         try:
+            _check(faults, file.span_s)
+            # The stream may begin only now: nothing is lost before anyone listens.
+            sound = VirtualSound(file, faults, speed, self.stop)
             self._live = LiveSource(None, CaptureSpec(rate_hz=file.rate_hz), most_gap_s, sound)
         except LaennecError:
             file.close()
             raise
-        told = [f"{f.kind}={f.amount:g}" + (f"@{f.at_s:g}" if f.kind != "rate" else "") for f in faults]
-        self.description = file.description | {"faults": told}
+        self.description = file.description | {"faults": [str(fault) for fault in faults]}
 
     @property
     def rate_hz(self) -> int:
@@ -208,3 +216,9 @@ class FaultySource:
         """Close the recording."""
         self._live.close()
         self._file.close()
+
+
+def _check(faults: Sequence[Fault], span_s: float | None) -> None:
+    for fault in faults:
+        if span_s is not None and fault.at_s >= span_s:
+            raise SettingError(f"--fault {fault}: the recording is over by then, after {span_s:.1f} s")
