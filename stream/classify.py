@@ -95,8 +95,6 @@ def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: f
     row["status"] = _status(model, speaking[-1].status, probabilities, quality)
     if row["status"] == "ok":
         row["label"] = CLASSES[int(probabilities.argmax())]
-    if row["status"] == "listening":
-        row["error"] = _too_short(path, model)
     if rates and row["status"] != "poor_signal" and row["label"] != "artifact":
         row["heart_rate_bpm"] = round(float(np.median(rates)), 1)
     return row
@@ -113,8 +111,8 @@ def _status(model: Bundle, last: str, probabilities: np.ndarray, quality: float)
 
 def _too_short(path: Path, model: Bundle) -> str:
     spec = model.front_end.spec
-    least_s = spec.span_samples(model.window.first_frames) / spec.rate_hz
-    return f"{path}: an answer takes {least_s:.1f} s of sound without a gap; give a longer recording"
+    least_s = spec.span_samples(model.window.least_frames) / spec.rate_hz
+    return f"{path}: too short, or gaps throughout: it takes {least_s:.1f} s of sound in a row; give a longer recording"
 
 
 def _bad(path: Path, error: LaennecError) -> Row:

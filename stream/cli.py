@@ -117,7 +117,7 @@ def listen(
 
     spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
     output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
-    held: list[wedged.Closed] = []
+    held: list[wedged.Closable] = []
 
     def open_device() -> Source:
         with remembered.instead(device) as wanted:

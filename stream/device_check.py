@@ -34,7 +34,7 @@ _LOOK = "`laennec devices` lists what there is; check cable and connection"
 _GAIN = "lower the input gain in the system's sound settings, or at the stethoscope"
 
 
-def examine(device: str | int | None, spec: CaptureSpec, seconds: float, held: list[wedged.Closed]) -> list[Finding]:
+def examine(device: str | int | None, spec: CaptureSpec, seconds: float, held: list[wedged.Closable]) -> list[Finding]:
     """Listen through a device and judge what comes; a signal ends the listening early.
 
     Closing takes 2 s at most, whatever the driver does.

@@ -39,6 +39,11 @@ class Stopper:
         self.asked = False
         self._session: Stoppable | None = None
 
+    @property
+    def watches(self) -> bool:
+        """Whether there is a session to ask."""
+        return self._session is not None
+
     def watch(self, session: Stoppable) -> None:
         """The session that runs from now on."""
         self._session = session
@@ -119,19 +124,24 @@ def _run_under(session: Session, screen: Screen) -> None:
 
 @contextlib.contextmanager
 def stopping() -> Iterator[Stopper]:
-    """Ctrl-C, SIGTERM and a closed terminal end sessions in good order; a second signal does what it always does."""
+    """Ctrl-C, SIGTERM and a closed terminal end sessions in good order; a second signal does what it always does.
+
+    Before the first session there is nothing to be ended in good order: then the first one ends the program.
+    """
     stopper = Stopper()
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
     # `nohup` asks a program to outlive its terminal.
     numbers = [n for n in numbers if n.name != "SIGHUP" or signal.getsignal(n) != signal.SIG_IGN]
-    before: dict[int, Any] = {}
 
     def ask(number: int, _frame: Any) -> None:
         signal.signal(number, before[number])
+        if not stopper.watches:  # the device is still being opened, which may hang
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         stopper.ask()
 
+    before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:
-        before[number] = signal.signal(number, ask)
+        signal.signal(number, ask)
     try:
         yield stopper
     finally:

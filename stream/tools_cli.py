@@ -93,7 +93,7 @@ def doctor(
     spec = CaptureSpec(rate, channel)
     if seconds is not None and not 2 <= seconds <= 60:
         raise SettingError(f"--seconds {seconds:g}: choose 2 to 60 s")
-    held: list[wedged.Closed] = []
+    held: list[wedged.Closable] = []
     with wedged.left_behind(held):
         findings = examiner.examine(model or bundles.SHIPPED)
         if not as_json:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn, Protocol, TypeVar
 
 import typer
@@ -20,12 +20,12 @@ _LIMIT_S = 10.0
 _calls: list[threading.Thread] = []
 
 
-class Closed(Protocol):
-    """What may not have let its device go."""
+class Closable(Protocol):
+    """What holds a device."""
 
     @property
     def closed_cleanly(self) -> bool:
-        """Whether it did."""
+        """Whether it let it go."""
 
 
 def bounded(make: Callable[[], Made]) -> Made:
@@ -62,33 +62,35 @@ def _wait(thread: threading.Thread) -> None:
 
 
 @contextmanager
-def left_behind(held: list[Closed]) -> Iterator[None]:
+def left_behind(held: list[Closable]) -> Iterator[None]:
     """Where a driver still holds on at the end of this, the program ends here: the interpreter would wait for it."""
     try:
         yield
-    except LaennecError as error:
-        if _hangs(held):
-            typer.echo(f"laennec: {error}", err=True)
-            leave(error.exit_code)
-        raise
-    except KeyboardInterrupt:  # pressed again while the driver was asked to let go
-        if _hangs(held):
-            leave(130)
-        raise
-    except typer.Exit as end:
-        if _hangs(held):
-            leave(end.exit_code)
-        raise
+    except BaseException as end:
+        if not _hangs(held):
+            raise
+        if isinstance(end, LaennecError | OSError):
+            typer.echo(f"laennec: {end}", err=True)
+        leave(_exit_code(end))
     if _hangs(held):
         leave(0)
 
 
-def _hangs(held: list[Closed]) -> bool:
+def _exit_code(end: BaseException) -> int:
+    if isinstance(end, KeyboardInterrupt):
+        return 130
+    if isinstance(end, SystemExit):
+        return end.code if isinstance(end.code, int) else 1
+    return int(getattr(end, "exit_code", 1))  # of a refusal, or of Typer's own end
+
+
+def _hangs(held: list[Closable]) -> bool:
     return any(thread.is_alive() for thread in _calls) or not all(source.closed_cleanly for source in held)
 
 
 def leave(code: int) -> NoReturn:
-    """End the program at once, its output written."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """End the program at once, its output written as far as anybody takes it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(code)

@@ -149,10 +149,9 @@ def test_recording_that_says_little_is_heard_and_gets_no_label(
     assert (decisions[-1]["status"] if decisions else None) == status
     done = run("classify", tmp_path / "odd.wav")
     row = next(csv.DictReader(io.StringIO(done.stdout)))
-    too_short = row["status"] == "listening"
     assert row["status"] == (status or "listening")
-    assert (row["label"], "takes 1.0 s of sound" in row["error"]) == ("", too_short)
-    assert done.returncode == (3 if too_short else 0)
+    assert (row["label"], "takes 0.2 s of sound" in row["error"]) == ("", status is None)
+    assert done.returncode == (0 if status else 3)
 
 
 def test_every_width_of_wav_is_heard_alike(tmp_path: Path) -> None:

@@ -192,10 +192,7 @@ def test_a_sound_server_that_hangs_from_the_start_is_one_line_and_ctrl_c_is_hear
         with listening("--device", "pulsemic", "--quiet", env=server.env) as process:
             time.sleep(3.0)
             process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=4)
-        assert process.returncode == 130
+            assert finish(process, within_s=2.0) == (130, "", "")
         refused(run("listen", "--device", "pulsemic", "--quiet", **server.env), 4, "does not answer", "restart it")
 
 

@@ -126,7 +126,7 @@ for turn, block in enumerate(blocks_of(source)):
     if turn % 20 == 10:
         time.sleep(0.02)  # the worker stalls
 source.close()
-balanced, left = read + lost == expected, source._ring.written - expected
+balanced, left = read + lost == expected, source.intake.captured - expected
 report(wrong=wrong, balanced=balanced, left=left, losses=losses, lost=lost, checked=checked)
 """
 
@@ -222,7 +222,7 @@ began_s = time.monotonic()
 source.close()
 source.close()
 report(
-    read=read, captured=source._ring.written, failed_s=failed_s, message=message, code=code, silent_s=silent_s,
+    read=read, captured=source.intake.captured, failed_s=failed_s, message=message, code=code, silent_s=silent_s,
     close_s=time.monotonic() - began_s, clean=source.closed_cleanly, done_s=time.monotonic(),
 )
 """
@@ -254,7 +254,7 @@ for block in blocks_of(source):
     if read > 1000:
         source.stop()
         time.sleep(0.3)  # what the device goes on delivering is not taken any more
-        stopped = source._ring.written
+        stopped = source.intake.captured
 source.close()
 report(read=read, stopped=stopped, clean=source.closed_cleanly)
 """

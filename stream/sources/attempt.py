@@ -7,7 +7,7 @@ import threading
 from models.errors import DeviceError
 from stream.sources.capture import CaptureSpec
 from stream.sources.device import DeviceSource
-from stream.sources.devices import alike, choose
+from stream.sources.devices import DeviceInfo, alike, choose
 from stream.sources.portaudio import Backend
 
 HANGS_S = 3.0  # longer than letting go and looking anew take
@@ -18,14 +18,18 @@ class Attempt:
 
     Args:
         backend: where devices are.
-        old: the capture that failed; it is let go first.
+        device: the one that is lost.
+        held: every capture that may not have been let go; that is done first, and the new one is added.
         spec: how to capture again.
         makes: how many devices of that make there were.
     """
 
-    def __init__(self, backend: Backend, old: DeviceSource, spec: CaptureSpec, makes: int) -> None:
+    def __init__(
+        self, backend: Backend, device: DeviceInfo, held: list[DeviceSource], spec: CaptureSpec, makes: int
+    ) -> None:
         self._backend = backend
-        self._old = old
+        self._device = device
+        self._held = held
         self._spec = spec
         self._makes = makes
         self._lock = threading.Lock()  # never taken by a signal handler
@@ -70,19 +74,22 @@ class Attempt:
             self.refusal = str(error)
 
     def _open(self) -> str:
-        old = self._old
-        old.close()
-        if not old.closed_cleanly:
+        for capture in self._held:
+            capture.close()
+        # Looking anew would close them a second time, and wait for ever.
+        if not all(capture.closed_cleanly for capture in self._held):
             return "the driver hangs and does not let go: reconnect the device, or start anew"
+        self._held.clear()
         devices = self._backend.devices(anew=True)
-        there = alike(devices, old.device)
+        there = alike(devices, self._device)
         if there != self._makes and max(there, self._makes) > 1:
             raise DeviceError(f"{self._makes} device(s) of this make were there, now {there}: reconnect the same one")
-        again = DeviceSource(choose(devices, old.device.id), self._spec, self._backend, spoke=True)
+        again = DeviceSource(choose(devices, self._device.id), self._spec, self._backend, spoke=True)
+        self._held.append(again)
         again.start()
-        if again.rate_hz != old.rate_hz:
+        if again.rate_hz != self._spec.rate_hz:
             again.close()
-            return f"it came back at {again.rate_hz} Hz, and was at {old.rate_hz} Hz: start anew"
+            return f"it came back at {again.rate_hz} Hz, and was at {self._spec.rate_hz} Hz: start anew"
         with self._lock:
             if not self._abandoned:
                 self.found = again

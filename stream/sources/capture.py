@@ -34,8 +34,8 @@ class CaptureSpec:
             )
         if self.channel is not None and self.channel < 1:
             raise SettingError(f"there is no channel {self.channel}: channels are numbered from 1")
-        if not 0.1 <= self.ring_s <= 10_000:
-            raise SettingError(f"--ring {self.ring_s:g}: choose 0.1 to 10000 s")
+        if not 0.1 <= self.ring_s <= 600:
+            raise SettingError(f"--ring {self.ring_s:g}: choose 0.1 to 600 s")
         if not 0 <= self.block_frames <= 192_000:
             raise SettingError(f"--block {self.block_frames}: choose 0 (PortAudio's choice) to 192000 frames")
         known = {"low", "high"}

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 from models.errors import DeviceError
 from stream.block import Block, Condition
-from stream.ring import Ring
 from stream.sources import health, portaudio
 from stream.sources.capture import CaptureSpec
 from stream.sources.devices import DeviceInfo, choose
-from stream.sources.frame_clock import FrameClock
+from stream.sources.intake import Intake
 from stream.sources.portaudio import Backend, PortAudio, RefusedError, Stream, Wanted
 
 MOST_CHANNELS = 32  # more are opened only when asked for: plug-ins claim up to 128 that are not there
 POLL_S = 0.04  # a sound server may deliver every 10 ms: to be woken by each would cost twice the CPU time
-BLOCK_S = 0.1  # longest block handed on
 CLOSE_LIMIT_S = 1.0
 
 
@@ -33,6 +31,7 @@ class DeviceSource:
     several channels is opened with all of them, because sound servers would mix them into one.
 
     Attributes:
+        intake: what it delivered, of the last opening.
         note: what a listener should know of how it was opened; empty where as wanted.
     """
 
@@ -47,13 +46,14 @@ class DeviceSource:
         self._spec = spec
         self._channel = wanted
         self._channels = min(available, max(MOST_CHANNELS, wanted))
-        self._shift_samples = 0  # lost before the ring: how far stream indices are ahead of the ring's
         self._stream: Stream | None = None
-        self._stopping = False
         self._closing = threading.Lock()
         self._closer: threading.Thread | None = None
         self._spoke = spoke
-        self._prepare(spec.rate_hz or device.usual_rate_hz)
+        self.intake = self._intake(spec.rate_hz or device.usual_rate_hz)
+
+    def _intake(self, rate_hz: int) -> Intake:
+        return Intake(rate_hz, self._spec.ring_s, self._channel, self._backend.now_s)
 
     @classmethod
     def open(
@@ -76,13 +76,13 @@ class DeviceSource:
 
     def start(self) -> None:
         """Begin to capture; see `open`."""
-        wanted_hz = self._rate_hz
+        wanted_hz = self.rate_hz
         try:
             self._start(wanted_hz)
         except RefusedError as refusal:
             if not refusal.rate or not self._start_otherwise():
                 raise
-            self.note = f"{self.device.name!r} refuses {wanted_hz} Hz: heard at {self._rate_hz} Hz"
+            self.note = f"{self.device.name!r} refuses {wanted_hz} Hz: heard at {self.rate_hz} Hz"
 
     def _start_otherwise(self) -> bool:
         for rate_hz in dict.fromkeys((self.device.default_rate_hz, *portaudio.USUAL_RATES_HZ)):
@@ -94,34 +94,14 @@ class DeviceSource:
         return False
 
     def _start(self, rate_hz: int) -> None:
-        self._prepare(rate_hz)
-        spec = self._spec
+        self.intake, spec = self._intake(rate_hz), self._spec
         wanted = Wanted(self.device, rate_hz, self._channels, spec.block_frames, spec.latency)
-        self._stream = self._backend.start(wanted, self._callback, self._on_finished)
-
-    def _prepare(self, rate_hz: int) -> None:
-        self._finished = False
-        self._rate_hz = rate_hz
-        self._ring = Ring(max(1, round(self._spec.ring_s * rate_hz)))
-        self._clock = FrameClock(rate_hz)
-        self._opened_s = self._backend.now_s()
-        self._first: tuple[int, float] | None = None  # samples of the first callback, and its time
-        self._heard = (0, self._opened_s)  # samples so far and the time of the last callback, replaced as one
-
-    def _callback(self, frames: Any, _count: int, _time: Any, _status: Any) -> None:
-        """On PortAudio's thread: copy and count, nothing else."""
-        if not self._stopping:
-            self._ring.write(frames[:, self._channel - 1])
-            self._heard = (self._ring.written, self._backend.now_s())
-            self._first = self._first or self._heard
-
-    def _on_finished(self) -> None:
-        self._finished = True
+        self._stream = self._backend.start(wanted, self.intake.callback, self.intake.on_finished)
 
     @property
     def rate_hz(self) -> int:
         """Sample rate of the blocks."""
-        return self._rate_hz
+        return self.intake.rate_hz
 
     @property
     def description(self) -> dict[str, object]:
@@ -132,43 +112,23 @@ class DeviceSource:
             "host_api": self.device.host_api,
             "index": self.device.index,
             "id": self.device.id,
-            "rate_hz": self._rate_hz,
+            "rate_hz": self.rate_hz,
             "channel": self._channel,
             "channels": self._channels,
         }
 
     @property
-    def began_s(self) -> float:
-        """Monotonic time at which the first sample was captured, as far as is known; of opening before any came."""
-        return self._first[1] - self._first[0] / self._rate_hz if self._first else self._opened_s
-
-    @property
     def last_s(self) -> float:
         """Monotonic time of the last delivery; of opening before the first."""
-        return self._heard[1]
+        return self.intake.last_s
 
     @property
     def delivers(self) -> bool | None:
         """Whether any audio came since it was opened; None where it may still."""
-        if self._first:
+        if self.intake.delivered:
             return True
-        over = self._finished or self._backend.now_s() - self._opened_s > health.START_S
+        over = self.intake.finished or self._backend.now_s() - self.intake.opened_s > health.START_S
         return False if over else None
-
-    @property
-    def unseen_samples(self) -> int:
-        """Samples that the device seems to have lost and that no block tells of yet."""
-        return self._clock.suspected_samples
-
-    @property
-    def drift_ppm(self) -> float | None:
-        """How much faster the device's clock is than the computer's; None until it is known."""
-        return self._clock.drift_ppm
-
-    @property
-    def waiting_s(self) -> float:
-        """Seconds of audio in the ring that nobody has read yet; at most the ring's length, what is more is lost."""
-        return self._ring.waiting_samples / self._rate_hz
 
     def captured_s_ago(self) -> float:
         """Seconds since the device last delivered (since opening, before the first time); 0.02 is usual, 2 is dead."""
@@ -181,14 +141,15 @@ class DeviceSource:
         with the detail. Samples that the device itself lost show up as `lost` where they are noticed, 2 to 3 s late.
 
         Raises:
-            DeviceError: the device went away, or gives nothing for 3.5 s. All that it gave was yielded before.
+            DeviceError: the device went away, or gives nothing for 3.5 s. What it gave was yielded before, but for what
+                it gives in that very moment; see `Intake.told_until_s`.
         """
         watch, flat, said = health.Watch(), health.Flat(spoke=self._spoke), ("listening", "")
         while True:
             # Asked before the read, so that nothing comes in after it; in this order, since closing sets both.
-            finished, stopping = self._finished, self._stopping
-            block = self._next_block()
-            watch = health.look(watch, self._heard[0], self._backend.now_s())
+            finished, stopping = self.intake.finished, self.intake.stopping
+            block = self.intake.next_block()
+            watch = health.look(watch, self.intake.captured, self._backend.now_s())
             if block is not None:
                 flat = health.hear(flat, block.samples)
                 yield block
@@ -200,35 +161,15 @@ class DeviceSource:
                 raise DeviceError(f"{self.device.name!r} gives no more audio (unplugged? suspended?): reconnect it")
             else:
                 self._backend.sleep(POLL_S)
-            now = health.condition(watch, flat, self._rate_hz)
+            now = health.condition(watch, flat, self.rate_hz)
             if now != said:
                 said = now
                 state, detail = now
-                yield Condition(state, self._ring_index, detail)
-
-    @property
-    def _ring_index(self) -> int:
-        """Stream index of the next sample to be handed out."""
-        return self._ring.read(0).start + self._shift_samples
-
-    def _next_block(self) -> Block | None:
-        self._clock.observe(*self._heard)
-        stretch = self._ring.read(round(BLOCK_S * self._rate_hz))
-        if len(stretch.samples) == 0:
-            return None
-        missing = self._clock.missing_samples - self._shift_samples
-        self._shift_samples += missing
-        return Block(
-            stretch.samples,
-            start=stretch.start + self._shift_samples,
-            rate_hz=self._rate_hz,
-            lost=stretch.lost + missing,
-            reason=_reason(stretch.lost, missing),
-        )
+                yield Condition(state, self.intake.next_index, detail)
 
     def stop(self) -> None:
         """Capture no more; `blocks` ends once the ring is empty. Takes no lock: a signal handler may call it."""
-        self._stopping = True
+        self.intake.stopping = True
 
     def close(self) -> None:
         """Release the device within a second, or leave it: a wedged driver holds on for ever.
@@ -237,10 +178,12 @@ class DeviceSource:
         """
         self.stop()
         with self._closing:
-            if self._stream is None or self._closer is not None:
+            if self._stream is None:
                 return
-            self._closer = threading.Thread(target=self._release, name="close audio device", daemon=True)
-            self._closer.start()
+            if self._closer is None:
+                closer = threading.Thread(target=self._release, name="close audio device", daemon=True)
+                closer.start()
+                self._closer = closer  # only now: one that never began must not pass for one that is done
         try:
             self._closer.join(CLOSE_LIMIT_S)
         finally:  # also where Ctrl-C is pressed again
@@ -259,9 +202,3 @@ class DeviceSource:
         Where False at the program's end, `os._exit` after flushing is the safe way out.
         """
         return self._stream is None or (self._closer is not None and not self._closer.is_alive())
-
-
-def _reason(overrun: int, missing: int) -> str:
-    causes = ["the computer was too slow (ring overrun)"] * bool(overrun)
-    causes += ["the device lost samples (frames against clock)"] * bool(missing)
-    return "; ".join(causes)

@@ -11,7 +11,7 @@ Never another device: who is heard must not change silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from stream.sources import health
 from stream.sources.attempt import Attempt
 from stream.sources.capture import CaptureSpec
 from stream.sources.device import POLL_S, DeviceSource
-from stream.sources.devices import alike
+from stream.sources.devices import alike, choose
 from stream.sources.portaudio import Backend, PortAudio
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0  # between attempts; each is twice the last
@@ -57,14 +57,17 @@ class LiveSource:
             raise SettingError(f"--max-gap {most_gap_s}: give a number of seconds from 0 up")
         self._backend = backend or PortAudio()
         self._most_gap_s = most_gap_s
-        self._capture = DeviceSource.open(device, spec, self._backend)
+        devices = self._backend.devices()
+        self._capture = DeviceSource(choose(devices, device), spec, self._backend)
+        self._capture.start()
         # A device that comes back at another rate would be another stream.
         self._spec = replace(spec, rate_hz=self._capture.rate_hz)
-        self._makes = alike(self._backend.devices(), self._capture.device)
+        self._makes = alike(devices, self._capture.device)
+        self._held = [self._capture]  # all that were opened and may not have been let go
         self._attempt: Attempt | None = None
         self._stopped_s: float | None = None
         self._next = 0  # stream index of the sample to come
-        self._pause_s = 0.0
+        self._pause_s, self._said = 0.0, ""
         self._gone_s = self._counted_s = 0.0  # when the device went, and until when that was told as lost
         self.description = self._capture.description
 
@@ -76,12 +79,12 @@ class LiveSource:
     @property
     def drift_ppm(self) -> float | None:
         """How much faster the device's clock is than the computer's; None until it is known."""
-        return self._capture.drift_ppm
+        return self._capture.intake.drift_ppm
 
     @property
     def waiting_s(self) -> float:
-        """Seconds of audio that wait in the ring; see `DeviceSource.waiting_s`."""
-        return self._capture.waiting_s
+        """Seconds of audio that wait in the ring; see `Intake.waiting_s`."""
+        return self._capture.intake.waiting_s
 
     def captured_s_ago(self) -> float:
         """Seconds since the device last delivered."""
@@ -108,8 +111,7 @@ class LiveSource:
                     raise
                 cause = error
             if not lost:  # else not even one block came since
-                self._gone_s = self._capture.last_s - self._capture.unseen_samples / self.rate_hz
-                self._counted_s = self._gone_s
+                self._gone_s = self._counted_s = self._capture.intake.told_until_s
             yield Condition("lost", self._next, str(cause))
             try:
                 yield from self._reconnect(cause)
@@ -120,7 +122,7 @@ class LiveSource:
             if self._stopped_s is not None:
                 yield from self._away(self._stopped_s)
                 return
-            lost = self._samples(self._counted_s, self._capture.began_s)
+            lost = self._samples(self._counted_s, self._capture.intake.began_s)
             yield Condition("listening", self._next + lost)
 
     def _hear(self, lost: int) -> Iterator[Block | Condition]:
@@ -145,7 +147,7 @@ class LiveSource:
 
     def _silence_at_the_end(self) -> Iterator[Block]:
         """What a device seems to have lost by the end, and the time in which it was silent."""
-        if unseen := self._capture.unseen_samples:
+        if unseen := self._capture.intake.unseen_samples:
             yield self._loss(unseen, "the device lost samples (frames against clock)")
         last_s, end_s = self._capture.last_s, self._stopped_s
         if end_s is not None and self._capture.delivers and end_s - last_s > health.STALLED_S:
@@ -168,48 +170,65 @@ class LiveSource:
         """
         if self._most_gap_s == 0:
             self._give_up_after(cause)
+        self._said = ""
         yield Condition("reconnecting", self._next)
-        said = ""
         while self._stopped_s is None:
-            yield from self._wait(self._pause_s)
-            self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
-            refusal = self._try(cause)
+            yield from self._wait(cause)
+            refusal = yield from self._try(cause)
             if not refusal:
                 return
-            if refusal != said:
-                said = refusal
-                yield Condition("reconnecting", self._next, refusal)
-            self._give_up_after(cause)
+            yield from self._say(refusal)
 
-    def _try(self, cause: DeviceError) -> str:
+    def _say(self, refusal: str) -> Iterator[Condition]:
+        if refusal != self._said:
+            self._said = refusal
+            yield Condition("reconnecting", self._next, refusal)
+
+    def _wait(self, cause: DeviceError) -> Iterator[Block]:
+        """The pause before an attempt; there is none before the first."""
+        until_s = self._backend.now_s() + self._pause_s
+        while self._stopped_s is None and self._backend.now_s() < until_s:
+            self._backend.sleep(POLL_S)
+            yield from self._pass(cause)
+        self._pause_s = min(max(FIRST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+
+    def _pass(self, cause: DeviceError) -> Iterator[Block]:
+        """Time has passed without the device: tell it as lost now and then, and don't wait longer than allowed."""
+        if self._backend.now_s() > self._counted_s + COUNT_S:
+            yield from self._away(self._backend.now_s())
+        self._give_up_after(cause)
+
+    def _try(self, cause: DeviceError) -> Generator[Block | Condition, None, str]:
         """Look and open once; why it did not work, empty where audio comes again or a stop was asked for."""
-        self._attempt = attempt = Attempt(self._backend, self._capture, self._spec, self._makes)
+        self._attempt = attempt = Attempt(self._backend, self._capture.device, self._held, self._spec, self._makes)
         try:
-            while attempt.running and self._stopped_s is None:
-                attempt.wait(POLL_S)
-                if attempt.hangs:
-                    self._give_up_after(cause)
+            yield from self._attend(attempt, cause)
             found = attempt.found
             while found and found.delivers is None and self._stopped_s is None:
+                # Nothing is told as lost now: what comes first may have been captured before it comes.
                 self._backend.sleep(POLL_S)
+                self._give_up_after(cause)
             if found and found.delivers:
                 self._capture = attempt.adopt(found)
                 return ""
-            return "" if self._stopped_s is not None else attempt.refusal or "it was opened, but gives no audio"
+            if self._stopped_s is not None:
+                return ""
+            self._give_up_after(cause)
+            return attempt.refusal or "it was opened, but gives no audio"
         finally:
             attempt.abandon()
 
-    def _wait(self, seconds: float) -> Iterator[Block]:
-        until_s = self._backend.now_s() + seconds
-        while self._stopped_s is None and (now_s := self._backend.now_s()) < until_s:
-            if now_s > self._counted_s + COUNT_S:
-                yield from self._away(now_s)
-            self._backend.sleep(POLL_S)
+    def _attend(self, attempt: Attempt, cause: DeviceError) -> Iterator[Block | Condition]:
+        """Until an attempt is over. One that hangs is told."""
+        while attempt.running and self._stopped_s is None:
+            attempt.wait(POLL_S)
+            if attempt.hangs:
+                yield from self._say("the sound system does not answer: restart it")
+                yield from self._pass(cause)
 
     def _give_up_after(self, cause: DeviceError) -> None:
-        most_s = self._most_gap_s
-        if most_s is not None and self._backend.now_s() - self._gone_s > most_s:
-            raise DeviceError(f"{cause}; it stayed away for longer than --max-gap {most_s:g}")
+        if self._most_gap_s is not None and self._backend.now_s() - self._gone_s > self._most_gap_s:
+            raise DeviceError(f"{cause}; it stayed away for longer than --max-gap {self._most_gap_s:g}")
 
     def stop(self) -> None:
         """End soon. Takes no lock: a signal handler may call it."""
@@ -220,13 +239,12 @@ class LiveSource:
     def close(self) -> None:
         """Release the device within a second, or leave it; see `DeviceSource.close`."""
         self.stop()
-        try:
-            self._capture.close()
-        finally:
-            if not self.closed_cleanly:
-                self._backend.abandon()
+        for capture in list(self._held):
+            capture.close()
+        if not self.closed_cleanly:
+            self._backend.abandon()
 
     @property
     def closed_cleanly(self) -> bool:
         """See `DeviceSource.closed_cleanly`."""
-        return self._capture.closed_cleanly and not (self._attempt and self._attempt.running)
+        return all(capture.closed_cleanly for capture in self._held) and not (self._attempt and self._attempt.running)
