@@ -37,9 +37,15 @@ NO_AUDIO = "values that are no audio"
 _LARGEST = 1e12
 
 
+def is_audio(samples: Samples) -> np.ndarray:
+    """(n,) bool: which values can be heard."""
+    usable: np.ndarray = np.abs(samples) <= _LARGEST  # false for NaN
+    return usable
+
+
 def runs(samples: Samples) -> Iterator[tuple[Samples, bool]]:
     """The longest runs of audio (True) and of values that are none (False), in order; none of no samples."""
-    usable = np.abs(samples) <= _LARGEST  # false for NaN
+    usable = is_audio(samples)
     edges = np.flatnonzero(np.diff(usable)) + 1
     for run, good in zip(np.split(samples, edges), np.split(usable, edges), strict=True):
         if len(run):

@@ -6,7 +6,7 @@ import time
 
 from models.errors import DeviceError
 from stream import display, wedged
-from stream.block import Block
+from stream.block import Block, is_audio
 from stream.doctor import Finding
 from stream.sound_check import BANDS_HZ, Capture, Drift, Sound, drift, gather, measure, quantisation_dbfs_hz
 from stream.sources.capture import CaptureSpec
@@ -85,6 +85,10 @@ def judge(capture: Capture) -> list[Finding]:
     if heard_s < LEAST_S:
         what = f"{heard_s:.1f} s of sound came, too little to judge"
         return [Finding("level", "notice", what, "listen longer, with --seconds"), _losses(capture)]
+    broken = 1 - is_audio(capture.samples).mean()
+    if broken:
+        what = f"{broken:.1%} of the values are no audio (NaN, infinite or huge)"
+        return [Finding("level", "fails", what, "reconnect it, choose another --rate or input"), _losses(capture)]
     sound = measure(capture.samples, rate_hz)
     findings = [_level(sound)]
     if sound.still_share < 1:

@@ -30,8 +30,9 @@ def text(found: list[dict[str, Any]]) -> str:
 def _lines(row: dict[str, Any]) -> str:
     marks = ["default"] * row["is_default"] + ["looks like a stethoscope"] * row["looks_like_stethoscope"]
     about = f"  ({', '.join(marks)})" if marks else ""
-    rates = ", ".join(str(rate_hz) for rate_hz in row["rates_hz"]) or "none of the usual ones"
+    rates = ", ".join(str(rate_hz) for rate_hz in row["rates_hz"])
+    takes = f"takes {rates} Hz" if rates else "can't be opened: busy, or its sound server is not there"
     return (
         f"{row['index']:>3}  {row['name']}, {row['host_api']}{about}\n"
-        f"     {row['id']}   {row['max_input_channels']} ch   {row['default_rate_hz']} Hz of its own; takes {rates} Hz"
+        f"     {row['id']}   {row['max_input_channels']} ch   {row['default_rate_hz']} Hz of its own; {takes}"
     )

@@ -18,6 +18,7 @@ from models.errors import LaennecError
 from stream import golden, wedged
 from stream.monitor.layout import MIN_HEIGHT, MIN_WIDTH
 from stream.sources import portaudio
+from stream.sources.devices import DeviceInfo
 
 _ALSA = Path("/dev/snd")  # where Linux keeps its sound cards
 _PACKAGES = ("numpy", "onnxruntime", "rich", "sounddevice", "soundfile", "soxr")
@@ -82,16 +83,24 @@ def _model(path: Path) -> list[Finding]:
 
 def _audio() -> list[Finding]:
     def listing() -> Finding:
-        devices = wedged.bounded(portaudio.list_devices)
+        devices, can_open = wedged.bounded(_look)
         if not devices:
             nothing = "PortAudio works, but there is no input device"
             if sys.platform == "linux" and not _ALSA.exists():
                 nothing += ", and the kernel sees no sound card"
             return Finding("audio input", "notice", nothing, "connect one")
+        if not can_open:
+            what = f"{len(devices)} input device(s), and none can be opened"
+            return Finding("audio input", "notice", what, "close other programs that use them, start the sound server")
         default = next((d.name for d in devices if d.is_default), "none")
         return Finding("audio input", "ok", f"{len(devices)} input device(s), default: {default}")
 
     return [_try("audio input", "notice", listing)]
+
+
+def _look() -> tuple[list[DeviceInfo], bool]:
+    devices = portaudio.list_devices()
+    return devices, any(portaudio.rates_of(device) for device in devices)
 
 
 def _permissions(folder: Path = _ALSA) -> list[Finding]:

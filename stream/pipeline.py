@@ -68,13 +68,12 @@ class Pipeline:
         Decisions and gaps come in the order of their time, beats by themselves too, but a beat is told up to a second
         after its time, so between them.
         """
-        self._lose(block.lost, block.reason)
-        events: list[Event] = []
+        events: list[Event] = [*self._lose(block.lost, block.reason)]
         for samples, usable in runs(block.samples):
             if usable:
                 events += self._hear(samples)
             else:
-                self._lose(len(samples), NO_AUDIO)
+                events += self._lose(len(samples), NO_AUDIO)
         return events
 
     def flush(self) -> list[Event]:
@@ -98,17 +97,20 @@ class Pipeline:
         heard = self._stretch.loudness
         return Level(heard.peak, heard.rms, heard.clipped_share)
 
-    def _lose(self, samples: int, reason: str) -> None:
-        """Remember a loss; it is told once audio comes again, so that neighbouring losses are one gap."""
-        if samples:
-            self._lost += samples
-            self._reason = self._reason or reason
+    def _lose(self, samples: int, reason: str) -> list[Decision | Beat]:
+        """Remember a loss; it is told once audio comes again, so that neighbouring losses are one gap.
+
+        What came before it is decided at once.
+        """
+        if not samples:
+            return []
+        told = self._end_stretch() if self._stretch.heard_samples else []
+        self._lost += samples
+        self._reason = self._reason or reason
+        return told
 
     def _hear(self, samples: Samples) -> list[Event]:
-        events: list[Event] = []
-        if self._lost:
-            events += self._end_stretch()
-            events += self._tell_gap()
+        events = self._tell_gap()
         resampled, told = self._stretch.hear(samples)
         end_s = (self._stretch.start + self._stretch.heard_samples) / self._rate_hz - self._stretch.delay_s
         keep = round(TRACE_S * self._bundle.front_end.spec.rate_hz)

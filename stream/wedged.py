@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn, Protocol, TypeVar
@@ -17,7 +16,7 @@ from stream.sources.quiet import quiet_stderr
 
 Made = TypeVar("Made")
 _LIMIT_S = 10.0
-_calls: list[threading.Thread] = []
+_calls: list[threading.Event] = []  # set when the call came back
 
 
 class Closable(Protocol):
@@ -36,29 +35,24 @@ def bounded(make: Callable[[], Made]) -> Made:
     """
     made: list[Made] = []
     errors: list[BaseException] = []
+    over = threading.Event()  # not `Thread.join`: see `DeviceSource.close`
 
     def work() -> None:
         try:
             made.append(make())
         except BaseException as error:  # raised again below, on the caller's thread
             errors.append(error)
+        finally:
+            over.set()
 
-    thread = threading.Thread(target=work, name="ask the sound system", daemon=True)
-    _calls.append(thread)
+    _calls.append(over)
     with quiet_stderr():  # here, so that a thread that hangs does not keep standard error silent
-        thread.start()
-        _wait(thread)
+        threading.Thread(target=work, name="ask the sound system", daemon=True).start()
+        if not over.wait(_LIMIT_S):
+            raise DeviceError("the sound system does not answer: restart it, or reconnect the device")
     if errors:
         raise errors[0]
     return made[0]
-
-
-def _wait(thread: threading.Thread) -> None:
-    until_s = time.monotonic() + _LIMIT_S
-    while thread.is_alive():
-        thread.join(0.05)
-        if thread.is_alive() and time.monotonic() > until_s:
-            raise DeviceError("the sound system does not answer: restart it, or reconnect the device")
 
 
 @contextmanager
@@ -85,7 +79,7 @@ def _exit_code(end: BaseException) -> int:
 
 
 def _hangs(held: list[Closable]) -> bool:
-    return any(thread.is_alive() for thread in _calls) or not all(source.closed_cleanly for source in held)
+    return any(not over.is_set() for over in _calls) or not all(source.closed_cleanly for source in held)
 
 
 def leave(code: int) -> NoReturn:

@@ -204,6 +204,24 @@ def test_a_sound_server_that_hangs_is_told_by_devices_and_doctor(tmp_path: Path)
         assert "notice  audio input     the sound system does not answer\n" in succeed("doctor", **server.env)
 
 
+def test_ctrl_c_pressed_again_while_the_driver_hangs_leaves_at_once(tmp_path: Path) -> None:
+    """And the sound system, awake again, finds nobody to shut it down twice."""
+    require_pulseaudio()
+    log = tmp_path / "log.jsonl"
+    with pulse_server(tmp_path, RATE_HZ) as server, feeding(server.fifo) as fed:
+        fed.start(endless_heart(), chunk_s=0.02)
+        with listening("--device", "pulsemic", "--quiet", "--log", log, env=server.env) as process:
+            wait_for_decisions(log, 1, process)
+            os.kill(server.process.pid, signal.SIGSTOP)
+            time.sleep(1.0)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert finish(process, within_s=2.0) == (130, "", "")
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert check_session(lines(log))["reason"] == "stopped"
+
+
 def test_a_device_is_remembered_only_when_asked(tmp_path: Path) -> None:
     require_pulseaudio()
     with pulse_server(tmp_path, RATE_HZ) as server, feeding(server.fifo) as fed:

@@ -51,6 +51,7 @@ class Sound:
         self.answers.set()
         self.opened = self.aborted = self.listed = 0
         self.abandoned = False
+        self.sounds = np.ones(TICK, np.float32)
         self.at: dict[float, Callable[[], None]] = {}
 
     def devices(self, anew: bool = False) -> list[DeviceInfo]:
@@ -78,7 +79,7 @@ class Sound:
 
     def deliver(self, samples: int) -> None:
         if self.callback and self.speaks:
-            self.callback(np.ones((samples, 1), np.float32), samples, None, None)
+            self.callback(np.resize(self.sounds, (samples, 1)), samples, None, None)
 
     def unplug(self) -> None:
         self.present, self.callback = False, None
@@ -239,3 +240,24 @@ def test_the_program_waits_for_a_device_that_is_letting_go_and_no_longer(
     live.close()  # waits until it has let go
     assert live.closed_cleanly
     assert sound.aborted == 1
+
+
+def test_values_that_are_no_audio_are_told_as_a_stall(sound: Sound) -> None:
+    live = LiveSource(None, CaptureSpec(), None, sound)
+
+    def give(value: float) -> None:
+        sound.sounds = np.full(TICK, value, np.float32)
+
+    sound.at = {8.0: lambda: give(np.nan), 14.0: lambda: give(0.5), 20.0: live.stop}
+    said = [(x.state, x.detail, x.start / RATE_HZ) for x in live.blocks() if isinstance(x, Condition)]
+    live.close()
+    stalled = ("stalled", "values that are no audio: reconnect it, or choose another input", pytest.approx(9, abs=0.2))
+    assert said == [stalled, ("listening", "", pytest.approx(14, abs=0.2))]
+
+
+def test_a_damaged_value_now_and_then_is_no_stall(sound: Sound) -> None:
+    live = LiveSource(None, CaptureSpec(), None, sound)
+    sound.sounds[7] = np.inf
+    sound.at = {10.0: live.stop}
+    assert not [x for x in live.blocks() if isinstance(x, Condition)]
+    live.close()

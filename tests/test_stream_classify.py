@@ -220,6 +220,15 @@ def test_a_bad_file_among_good_ones_gets_its_row_whatever_the_number_of_jobs(bun
     assert list(classify.rows([*paths, stereo], bundle, None, 2)) == alone
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of files are text on Windows")
+def test_a_name_that_is_no_text_is_heard(bundle: Bundle, tmp_path: Path) -> None:
+    usual, odd = recording(tmp_path / "a.wav", 3), tmp_path / os.fsdecode(b"we\xff.wav")
+    odd.write_bytes(usual.read_bytes())
+    first, second = classify.rows([usual, odd], bundle, None, 2)
+    assert second["error"] is None
+    assert {k: v for k, v in first.items() if k != "path"} == {k: v for k, v in second.items() if k != "path"}
+
+
 def test_a_worker_that_was_killed_is_one_refusal(bundle: Bundle, tmp_path: Path) -> None:
     rows = classify.rows([recording(tmp_path / "a.wav", 2)] * 999, bundle, None, 2)
     next(rows)

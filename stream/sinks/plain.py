@@ -49,7 +49,10 @@ class PlainSink:
 
     def condition(self, t_s: float, state: str, detail: str) -> None:
         """Write a line for what became of the device."""
-        self._line(f"{stamp(t_s)}  device: {state}" + (f" ({detail})" if detail else ""))
+        if state == "listening":  # that it is open says little where there is more to say
+            self._line(f"{stamp(t_s)}  device: {detail or 'heard again'}")
+        else:
+            self._line(f"{stamp(t_s)}  device: {state}" + (f" ({detail})" if detail else ""))
 
     def notice(self, t_s: float, text: str) -> None:
         """Write a line for what the listener must know."""

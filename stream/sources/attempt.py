@@ -37,13 +37,13 @@ class Attempt:
         self._waited_s = 0.0
         self.found: DeviceSource | None = None
         self.refusal = ""  # why it did not work, once it is over
-        self._thread = threading.Thread(target=self._run, name="open audio device", daemon=True)
-        self._thread.start()
+        self._over = threading.Event()  # not `Thread.join`: see `DeviceSource.close`
+        threading.Thread(target=self._run, name="open audio device", daemon=True).start()
 
     @property
     def running(self) -> bool:
         """Whether it still tries, perhaps for ever."""
-        return self._thread.is_alive()
+        return not self._over.is_set()
 
     @property
     def hangs(self) -> bool:
@@ -52,7 +52,7 @@ class Attempt:
 
     def wait(self, seconds: float) -> None:
         """Until it is over, but no longer."""
-        self._thread.join(seconds)
+        self._over.wait(seconds)
         self._waited_s += seconds
 
     def adopt(self, found: DeviceSource) -> DeviceSource:
@@ -72,6 +72,8 @@ class Attempt:
             self.refusal = self._open()
         except Exception as error:  # sounddevice's own errors have no base that is known before it is loaded
             self.refusal = str(error)
+        finally:
+            self._over.set()
 
     def _open(self) -> str:
         for capture in self._held:
@@ -82,6 +84,8 @@ class Attempt:
         self._held.clear()
         devices = self._backend.devices(anew=True)
         there = alike(devices, self._device)
+        if not there:
+            return "it is not there: reconnect it"
         if there != self._makes and max(there, self._makes) > 1:
             raise DeviceError(f"{self._makes} device(s) of this make were there, now {there}: reconnect the same one")
         again = DeviceSource(choose(devices, self._device.id), self._spec, self._backend, spoke=True)

@@ -48,7 +48,8 @@ class DeviceSource:
         self._channels = min(available, max(MOST_CHANNELS, wanted))
         self._stream: Stream | None = None
         self._closing = threading.Lock()
-        self._closer: threading.Thread | None = None
+        # An event, not the thread's own `join`: interrupted by Ctrl-C, that takes a thread for ended (CPython 3.11).
+        self._let_go: threading.Event | None = None
         self._spoke = spoke
         self.intake = self._intake(spec.rate_hz or device.usual_rate_hz)
 
@@ -180,20 +181,23 @@ class DeviceSource:
         with self._closing:
             if self._stream is None:
                 return
-            if self._closer is None:
-                closer = threading.Thread(target=self._release, name="close audio device", daemon=True)
-                closer.start()
-                self._closer = closer  # only now: one that never began must not pass for one that is done
+            if self._let_go is None:
+                self._let_go = threading.Event()
+                threading.Thread(target=self._release, name="close audio device", daemon=True).start()
         try:
-            self._closer.join(CLOSE_LIMIT_S)
+            self._let_go.wait(CLOSE_LIMIT_S)
         finally:  # also where Ctrl-C is pressed again
             if not self.closed_cleanly:
                 self._backend.abandon()
 
     def _release(self) -> None:
-        if self._stream:
+        assert self._stream is not None
+        assert self._let_go is not None
+        try:
             self._stream.abort()  # never stop(): it waits for a callback that a dead device no longer makes
             self._stream.close()
+        finally:
+            self._let_go.set()
 
     @property
     def closed_cleanly(self) -> bool:
@@ -201,4 +205,4 @@ class DeviceSource:
 
         Where False at the program's end, `os._exit` after flushing is the safe way out.
         """
-        return self._stream is None or (self._closer is not None and not self._closer.is_alive())
+        return self._stream is None or (self._let_go is not None and self._let_go.is_set())

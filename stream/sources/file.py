@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,7 +213,8 @@ def _open(path: Path) -> soundfile.SoundFile:
     check_name(path)
     try:
         with quiet_stderr():  # a damaged MP3's decoder complains there from C
-            return soundfile.SoundFile(path)
+            # As bytes, since a name need not be text; Windows has names of text alone.
+            return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except OSError as error:
         raise _unreadable(path, error) from error
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which says nothing of itself

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stream.block import Samples
+from stream.block import NO_AUDIO, Samples, is_audio
 
 STALLED_S = 0.75  # callbacks come in bursts, but not of that length
 LOST_S = 3.5  # a device that was held up for 3 s delivers what it kept
@@ -49,22 +49,25 @@ def lost(watch: Watch) -> bool:
 
 
 class Flat(NamedTuple):
-    """How long a device has been giving exact zeros."""
+    """How long a device has been giving nothing that can be heard: exact zeros, or values that are no audio."""
 
     samples: int = 0
     spoke: bool = False  # whether it ever gave anything else
+    broken: bool = False  # whether values that are no audio were among them
 
 
 def hear(flat: Flat, samples: Samples) -> Flat:
     """Hear (n,) more."""
-    sounding = np.flatnonzero(samples)
+    usable = is_audio(samples)
+    broken = not usable.all()
+    sounding = np.flatnonzero(usable & (samples != 0))
     if len(sounding) == 0:
-        return flat._replace(samples=flat.samples + len(samples))
-    return Flat(len(samples) - 1 - int(sounding[-1]), True)
+        return flat._replace(samples=flat.samples + len(samples), broken=flat.broken or broken)
+    return Flat(len(samples) - 1 - int(sounding[-1]), True, broken)
 
 
 def is_flat(flat: Flat, rate_hz: int) -> bool:
-    """Whether a device has been giving zeros alone: for a second where it did speak, else from the start for 5 s."""
+    """Whether that has gone on for a second where it did speak, else from the start for 5 s."""
     return flat.samples > (FLAT_S if flat.spoke else START_S) * rate_hz
 
 
@@ -72,4 +75,8 @@ def condition(watch: Watch, flat: Flat, rate_hz: int) -> tuple[str, str]:
     """State and detail of a `block.Condition`."""
     if stalled(watch):
         return "stalled", "no audio comes"
-    return "listening", "nothing but zeros: muted or unplugged" if is_flat(flat, rate_hz) else ""
+    if not is_flat(flat, rate_hz):
+        return "listening", ""
+    if flat.broken:  # nothing of it is analysed, so what was decided before must not stand
+        return "stalled", f"{NO_AUDIO}: reconnect it, or choose another input"
+    return "listening", "nothing but zeros: muted or unplugged"
