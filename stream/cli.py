@@ -44,6 +44,7 @@ def demo(
     log_max_mb: options.LogMaxOption = None,
     log_daily: options.LogDailyOption = False,
     record: options.RecordOption = None,
+    session: options.SessionOption = None,
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -62,15 +63,17 @@ def demo(
     lost = LostContact.parse(lost_contact) if lost_contact is not None else None
     patient = Patient(case, heart_rate_bpm, seed=seed, snr_db=snr_db, noise=noise, lost_contact=lost)
     if out is not None:
-        if any((speed != "1", model, log, record, plain, json_lines, metrics)):
-            unused = "--speed, --model, --log, --record, --plain, --json and --metrics"
+        if any((speed != "1", model, log, record, session, plain, json_lines, metrics)):
+            unused = "--speed, --model, --log, --record, --session, --plain, --json and --metrics"
             raise SettingError(f"--out runs no session: leave out {unused}")
         said = truth_files.write(out, patient, 30.0 if seconds is None else seconds)
         if not quiet:
             typer.echo(said)
         return
     source = SimulatedSource(patient, seconds, speed=options.speed(speed))
-    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    output = options.output(
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session
+    )
     running.run(iter([lambda: source]), model, output)
 
 
@@ -100,6 +103,7 @@ def listen(
     log_max_mb: options.LogMaxOption = None,
     log_daily: options.LogDailyOption = False,
     record: options.RecordOption = None,
+    session: options.SessionOption = None,
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -116,7 +120,9 @@ def listen(
     from stream.sources.quiet import quiet_stderr
 
     spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
-    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    output = options.output(
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session
+    )
     held: list[wedged.Closable] = []
 
     def open_device() -> Source:
@@ -150,6 +156,7 @@ def replay(
     log_max_mb: options.LogMaxOption = None,
     log_daily: options.LogDailyOption = False,
     record: options.RecordOption = None,
+    session: options.SessionOption = None,
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -163,9 +170,7 @@ def replay(
     pace, faults = options.speed(speed), [Fault.parse(text) for text in fault or ()]
     if max_gap_s is not None and not faults:
         raise SettingError("--max-gap says how long a device may stay away: give a --fault too")
-    if record and (loop or len(files) > 1):
-        raise SettingError("--record keeps one stream: give one file, and no --loop")
-    _spare(files, {"--record": record, "--log": log})
+    _check_kept(files, loop, session, record, log)
     for path in files:
         check_name(path)
 
@@ -181,12 +186,20 @@ def replay(
             if not loop:
                 return
 
-    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    output = options.output(
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session
+    )
     running.run(openers(), model, output)
 
 
-def _spare(files: list[Path], written: dict[str, Path | None]) -> None:
-    """Refuse to write over what is read."""
-    for name, kept in written.items():
+def _check_kept(files: list[Path], loop: bool, session: Path | None, record: Path | None, log: Path | None) -> None:
+    """Refuse to write over what is read, several streams into one recording, and folders without end."""
+    if session and loop:
+        raise SettingError("--session keeps a folder for each session, and --loop never ends: leave one of them out")
+    if session:
+        return  # in new folders there is nothing to write over
+    if record and (loop or len(files) > 1):
+        raise SettingError("--record keeps one stream: give one file, and no --loop; or --session DIR")
+    for name, kept in {"--record": record, "--log": log}.items():
         if kept and kept.resolve() in {path.resolve() for path in files}:
             raise SettingError(f"{name} {kept}: would overwrite the recording that is replayed; give another name")

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -83,8 +84,13 @@ def opened(wanted: bool) -> Iterator[Screen | None]:
         yield screen
 
 
-def summary(session: Session) -> None:
-    """What remains on the terminal after the screen has gone, unless that was closed."""
+def summary(session: Session, kept: Path | None = None) -> None:
+    """What remains on the terminal after the screen has gone, unless that was closed.
+
+    Args:
+        session: the last.
+        kept: its folder, if it has one.
+    """
     last = session.snapshot()
     sink = PlainSink(sys.stdout)
     with contextlib.suppress(BrokenPipeError):
@@ -93,6 +99,8 @@ def summary(session: Session) -> None:
         if last.notice:
             sink.notice(last.ledger.captured / last.rate_hz, last.notice)
         sink.end(last.ledger, last.ended)
+        if kept:
+            sink.line(f"kept in {kept}")
 
 
 def _run_under(session: Session, screen: Screen) -> None:

@@ -7,7 +7,7 @@ import importlib.util
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from models.bundle import Bundle
 from models.errors import SettingError
 from stream.block import Source
 from stream.session import Sink
+from stream.sessions import folder
 from stream.sinks.jsonl import JsonlSink, Lines
 from stream.sinks.log_file import LogFile, Rotation
 from stream.sinks.plain import PlainSink
@@ -59,6 +60,15 @@ RecordOption = Annotated[
         help="Keep the audio: .wav (32-bit float) or .flac (24 bit). An older recording is kept.",
     ),
 ]
+SessionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--session",
+        metavar="DIR|default",
+        help="Keep the session in a folder of its own in DIR: its log, summary, and what --record NAME names. "
+        "Instead of --log. default: where `laennec sessions` looks.",
+    ),
+]
 PlainOption = Annotated[bool, typer.Option("--plain", help="One line per change of decision instead of the screen.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The log's lines on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Nothing on standard output.")]
@@ -80,6 +90,7 @@ class Output:
     quiet: bool = False
     rotation: Rotation = field(default_factory=Rotation)
     metrics: tuple[str, int] | None = None
+    session: Path | None = None
 
 
 def rotation(log: Path | None, max_mb: float | None, daily: bool) -> Rotation:
@@ -89,7 +100,9 @@ def rotation(log: Path | None, max_mb: float | None, daily: bool) -> Rotation:
         SettingError: no log, or no number of megabytes.
     """
     if log is None and (max_mb is not None or daily):
-        raise SettingError("--log-max-mb and --log-daily say when a log goes on in a new file: give --log too")
+        raise SettingError(
+            "--log-max-mb and --log-daily say when a log goes on in a new file: give --log too, or --session"
+        )
     most = MOST_LOG_MB if max_mb is None else max_mb
     if not 0 <= most < math.inf:
         raise SettingError(f"--log-max-mb {most}: give a number of megabytes, or 0 for files of any length")
@@ -121,14 +134,36 @@ def output(
     quiet: bool,
     port: int | None,
     host: str | None,
+    session: Path | None,
 ) -> Output:
     """The options, checked.
 
     Raises:
-        SettingError: as `rotation` and `address`.
+        SettingError: as `rotation`, `address` and `sessions`.
     """
-    when, at = rotation(log, log_max_mb, log_daily), address(port, host)
-    return Output(log, record, plain, json_lines, quiet, when, at)
+    parent = sessions(session, log, record)
+    when, at = rotation(log or session, log_max_mb, log_daily), address(port, host)
+    return Output(log, record, plain, json_lines, quiet, when, at, parent)
+
+
+def sessions(parent: Path | None, log: Path | None, record: Path | None) -> Path | None:
+    """Where sessions get folders of their own, as the options have it.
+
+    Raises:
+        SettingError: the log or the recording is wanted elsewhere.
+    """
+    if parent is None:
+        return None
+    if log:
+        raise SettingError("--session keeps the log in the session's folder: leave --log out")
+    if record and record.name != str(record):
+        raise SettingError(f"--record {record}: with --session it lies in the session's folder: give a name alone")
+    return folder.usual() if parent == Path("default") else parent
+
+
+def within(output: Output, own: Path) -> Output:
+    """The same for a session that has a folder of its own."""
+    return replace(output, log=own / folder.LOG, record=own / output.record if output.record else None, session=own)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from models.errors import LaennecError
 from stream import display, options
 from stream.block import Source
 from stream.session import Session
+from stream.sessions import folder
 from stream.sinks.jsonl import Lines
 from stream.sinks.recorder import Recorder
 
@@ -24,6 +26,7 @@ def run(openers: Iterator[Callable[[], Source]], model: Path | None, output: opt
     bundle = bundles.load(model or bundles.SHIPPED)
     screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
     session: Session | None = None
+    kept: Path | None = None
     try:
         with (
             options.metrics(output.metrics) as metrics,
@@ -32,14 +35,30 @@ def run(openers: Iterator[Callable[[], Source]], model: Path | None, output: opt
             display.stopping() as stopper,
         ):
             for opener in openers:
-                session = _session(opener(), bundle, output, log, screen is not None, metrics)
-                stopper.watch(session)
-                display.run(session, screen)
+                with _kept(output, log) as (own_output, own_log):
+                    kept = own_output.session
+                    session = _session(opener(), bundle, own_output, own_log, screen is not None, metrics)
+                    stopper.watch(session)
+                    display.run(session, screen)
                 if session.stopped:
                     break
     finally:
         if session and screen_wanted:
-            display.summary(session)
+            display.summary(session, kept)
+
+
+@contextlib.contextmanager
+def _kept(
+    output: options.Output, log: Callable[[], Lines | None]
+) -> Iterator[tuple[options.Output, Callable[[], Lines | None]]]:
+    """What the next session is to leave: where the options say, or in a folder of its own."""
+    if output.session is None:
+        yield output, log
+        return
+    with folder.begun(output.session) as own:
+        own_output = options.within(output, own)
+        with options.log_file(own_output.log, output.rotation) as own_log:
+            yield own_output, own_log
 
 
 def _session(

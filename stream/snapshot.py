@@ -53,6 +53,7 @@ class Snapshot:
         trace: (m,) float32, the last seconds at `trace_rate_hz`; shorter at the start.
         trace_rate_hz: sample rate of `trace`.
         trace_end_s: stream time of the trace's last sample.
+        span_s: how much of it is to be shown, > 0.
         decision: the newest, or None before the first.
         history: decisions so far, oldest first, thinned to a bounded number.
         beats: S1 and S2 of the last seconds, oldest first, in stream time; those of the newest half second or so are
@@ -77,6 +78,7 @@ class Snapshot:
     trace: Samples
     trace_rate_hz: int
     trace_end_s: float
+    span_s: float = 5.0
     decision: Decision | None = None
     history: tuple[Decision, ...] = ()
     beats: tuple[Beat, ...] = ()

@@ -48,7 +48,10 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---------------------------------------------------------------------------------------------- help
 
 HELP = {
-    "": ("demo", "listen", "replay", "classify", "devices", "doctor", "train", "evaluate", "export", "model"),
+    "": (
+        *("demo", "listen", "replay", "sessions", "session", "classify", "devices", "doctor"),
+        *("train", "evaluate", "export", "model"),
+    ),
     "demo": (
         "simulated",
         "bigeminy",
@@ -60,12 +63,23 @@ HELP = {
         "--model",
         "--log",
         "--record",
+        "--session",
         "--plain",
         "--json",
         "--quiet",
     ),
-    "listen": ("microphone", "--device", "--rate", "--channel", "--log", "--record", "--plain", "--json", "--quiet"),
-    "replay": ("recordings", "--speed", "--loop", "--channel", "--log", "--record", "--plain", "--json", "--quiet"),
+    "listen": (
+        *("microphone", "--device", "--rate", "--channel"),
+        *("--log", "--record", "--session", "--plain", "--json", "--quiet"),
+    ),
+    "replay": (
+        *("recordings", "--speed", "--loop", "--channel"),
+        *("--log", "--record", "--session", "--plain", "--json", "--quiet"),
+    ),
+    "sessions": ("newest first", "DIR", "--json"),
+    "session": ("show", "rm", "for good"),
+    "session show": ("in words", "ID|PATH", "--in", "--json"),
+    "session rm": ("for good", "--in", "--yes", "stay"),
     "classify": ("One row per recording", "--out", "--jobs", "--channel", "--model"),
     "devices": ("heard through", "--json"),
     "doctor": ("works on this machine", "--device", "--seconds", "--json", "--model"),

@@ -44,6 +44,7 @@ def output(*command: object, cwd: Path, **env: str) -> str:
         ("stream.cli", NEVER_IN_STREAM),
         # Everything that a stream may load on its way, and what the whole program loads before a command is chosen.
         ("stream.cli, stream.tools_cli, stream.classify, stream.device_check, stream.sinks.table", NEVER_IN_STREAM),
+        ("stream.sessions_cli, stream.sessions.listing, stream.sessions.removal", NEVER_IN_STREAM),
         ("laennec", NEVER_IN_STREAM[:6]),
     ],
 )

@@ -250,7 +250,7 @@ def test_more_height_is_never_less_trace_than_least_and_all_of_it_is_used():
 def test_a_single_sample_click_reaches_the_edge_wherever_it_falls(at: int):
     samples = np.zeros(2500, np.float32)
     samples[at] = 1.0
-    found = trace.extremes(samples, 500, 5.0, 156)
+    found = trace.extremes(samples, 500, 5.0, 156, 5.0)
     assert trace.scale_db(found) == 0
     top = trace.braille(found, 6)[0]
     assert len(top.replace(" ", "")) == 1
@@ -258,15 +258,15 @@ def test_a_single_sample_click_reaches_the_edge_wherever_it_falls(at: int):
 
 def test_extremes_are_those_of_each_stretch():
     samples = np.sin(np.arange(2500, dtype=np.float32) ** 1.5)
-    found = trace.extremes(samples, 500, 5.0, 100)  # 25 samples to a column
+    found = trace.extremes(samples, 500, 5.0, 100, 5.0)  # 25 samples to a column
     np.testing.assert_array_equal(found.low, samples.reshape(100, 25).min(axis=1))
     np.testing.assert_array_equal(found.high, samples.reshape(100, 25).max(axis=1))
 
 
 def test_a_beat_keeps_its_shape_while_it_moves():
     whole = case.heart(20.0, span_s=20.0)
-    before = trace.extremes(whole[:8000], 500, 16.0, 156)
-    after = trace.extremes(whole[:8123], 500, 16.246, 156)
+    before = trace.extremes(whole[:8000], 500, 16.0, 156, 5.0)
+    after = trace.extremes(whole[:8123], 500, 16.246, 156, 5.0)
     moved = after.end - before.end
     assert moved > 0
     np.testing.assert_array_equal(after.low[:-moved], before.low[moved:])
@@ -274,10 +274,10 @@ def test_a_beat_keeps_its_shape_while_it_moves():
 
 
 def test_a_short_trace_stands_at_the_right_and_an_empty_one_is_blank():
-    found = trace.extremes(np.ones(500, np.float32), 500, 1.0, 100)
+    found = trace.extremes(np.ones(500, np.float32), 500, 1.0, 100, 5.0)
     assert np.isnan(found.low[:80]).all()
     assert not np.isnan(found.low[80:]).any()
-    empty = trace.extremes(np.zeros(0, np.float32), 500, 0.0, 100)
+    empty = trace.extremes(np.zeros(0, np.float32), 500, 0.0, 100, 5.0)
     assert trace.braille(empty, 3) == [" " * 50] * 3
     assert trace.ascii_art(empty, 3) == [" " * 100] * 3
 
@@ -288,19 +288,19 @@ def test_a_short_trace_stands_at_the_right_and_an_empty_one_is_blank():
 def test_the_gain_comes_in_steps_of_6_db_and_nothing_is_cut_off(peak: float, db: int | None):
     samples = np.zeros(2500, np.float32)
     samples[::7] = -peak
-    assert trace.scale_db(trace.extremes(samples, 500, 5.0, 100)) == db
+    assert trace.scale_db(trace.extremes(samples, 500, 5.0, 100, 5.0)) == db
 
 
 def test_a_fullscale_square_fills_the_ascii_trace():
     samples = np.tile(np.array([1, -1], np.float32), 1250)
-    assert trace.ascii_art(trace.extremes(samples, 500, 5.0, 60), 3) == ["|" * 60] * 3
-    assert trace.braille(trace.extremes(samples, 500, 5.0, 60), 3) == ["⣿" * 30] * 3
+    assert trace.ascii_art(trace.extremes(samples, 500, 5.0, 60, 5.0), 3) == ["|" * 60] * 3
+    assert trace.braille(trace.extremes(samples, 500, 5.0, 60, 5.0), 3) == ["⣿" * 30] * 3
 
 
 def test_division_marks_stand_at_their_samples():
     samples = np.zeros(2500, np.float32)
     samples[1000] = 1.0  # heard at 12.0 s of a trace that ends at 15.0 s
-    found = trace.extremes(samples, 500, 15.0, 156)
+    found = trace.extremes(samples, 500, 15.0, 156, 5.0)
     beat = trace.braille(found, 4)[0].index(trace.braille(found, 4)[0].strip())
     marks = trace.division_marks(found, 78)
     assert [t for _, t in marks] == [10.0 + i / 2 for i in range(10)]

@@ -12,7 +12,7 @@ from models.decide import Decision
 from stream.monitor.line import bar, first_fit, fit, rule, shorten, spread, styled
 from stream.monitor.theme import FAINT, LETTERS, NOTICE, STYLES, TRACE
 from stream.monitor.ticks import ticks
-from stream.monitor.trace import DIVISION_S, SPAN_S, Extremes, ascii_art, braille, division_marks, extremes, scale_db
+from stream.monitor.trace import Extremes, ascii_art, braille, division_marks, extremes, scale_db
 from stream.monitor.words import clock, device, headline, held_s, kind
 from stream.snapshot import Level, Snapshot
 
@@ -34,7 +34,7 @@ def title(snapshot: Snapshot, width: int) -> Text:
 def phonocardiogram(snapshot: Snapshot, width: int, rows: int, axis: bool, ascii_only: bool) -> list[Text]:
     """Caption, ticks of the heart sounds, trace and, on request, its time marks."""
     dots = width if ascii_only else 2 * width
-    shown = extremes(snapshot.trace, snapshot.trace_rate_hz, snapshot.trace_end_s, dots)
+    shown = extremes(snapshot.trace, snapshot.trace_rate_hz, snapshot.trace_end_s, dots, snapshot.span_s)
     trace = ascii_art(shown, rows) if ascii_only else braille(shown, rows)
     head = [rule(_trace_captions(snapshot, shown), width), ticks(snapshot, shown, width)]
     lines = [*head, *(fit(styled(t, TRACE), width) for t in trace)]
@@ -45,7 +45,7 @@ def _trace_captions(snapshot: Snapshot, shown: Extremes) -> tuple[str, str, str]
     low, high = snapshot.band_hz
     db = scale_db(shown)
     edge = "silence" if db is None else f"edge {_signed(db)} dBFS"
-    facts = f"{DIVISION_S:g} s/div · {low:g}–{high:g} Hz"
+    facts = f"{shown.division_s:g} s/div · {low:g}–{high:g} Hz"
     return (
         f"phonocardiogram · {facts} · amplitude relative, {edge}",
         f"{facts} · amplitude relative, {edge}",
@@ -59,7 +59,7 @@ def _time_marks(shown: Extremes, width: int) -> Text:
     cells = [" "] * width
     for column, _ in marks:
         cells[column] = "╵"
-    room = width / SPAN_S
+    room = width / shown.span_s
     for column, t_s in marks:
         time = clock(t_s)
         if t_s == int(t_s) and column + len(time) < width and len(time) + 2 < room:

@@ -9,9 +9,8 @@ import numpy as np
 
 from stream.block import Samples
 
-#: What the trace shows, and where its time marks are.
-SPAN_S = 5.0
-DIVISION_S = 0.5
+#: Seconds a division, by the longest span that they suit; 1, 2 or 5 of a decimal place.
+_DIVISIONS_S = ((2.5, 0.2), (6.0, 0.5), (12.0, 1.0), (30.0, 2.0), (60.0, 5.0), (math.inf, 10.0))
 
 _GAIN_STEP_DB = 6
 _LOWEST_DB = -96
@@ -25,10 +24,16 @@ class Extremes(NamedTuple):
     low: np.ndarray  # (columns,) float64
     high: np.ndarray  # (columns,) float64
     end: int  # index, since the stream began, of the dot column after the last
+    span_s: float  # of all columns
+
+    @property
+    def division_s(self) -> float:
+        """Distance of the time marks."""
+        return next(division_s for longest_s, division_s in _DIVISIONS_S if self.span_s <= longest_s)
 
 
-def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int) -> Extremes:
-    """Smallest and largest sample of each dot column over the last `SPAN_S`.
+def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int, span_s: float) -> Extremes:
+    """Smallest and largest sample of each dot column over the last `span_s`.
 
     The columns are cut at multiples of their length since the stream began, not since the newest sample: a beat keeps
     its shape while it moves over the screen.
@@ -38,8 +43,9 @@ def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int) -> Extr
         rate_hz: rate of the samples.
         end_s: stream time of the end of the samples.
         columns: number of dot columns, > 0.
+        span_s: what they show, > 0.
     """
-    length = SPAN_S * rate_hz / columns
+    length = span_s * rate_hz / columns
     after = round(end_s * rate_hz)
     end = math.floor(after / length)
     edges = np.ceil(np.arange(end - columns, end + 1) * length).astype(np.int64) - (after - len(samples))
@@ -50,7 +56,7 @@ def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int) -> Extr
         starts = np.minimum(edges[first:-1] - edges[first], len(heard) - 1)
         low[first:] = np.minimum.reduceat(heard, starts)
         high[first:] = np.maximum.reduceat(heard, starts)
-    return Extremes(low, high, end)
+    return Extremes(low, high, end, span_s)
 
 
 def scale_db(shown: Extremes) -> int | None:
@@ -97,11 +103,11 @@ def column(shown: Extremes, width: int, t_s: float) -> int:
 
     Args:
         shown: what is drawn.
-        width: characters across `SPAN_S`.
+        width: characters across its span.
         t_s: stream time.
     """
     dots = len(shown.low)
-    dot = math.floor(t_s * dots / SPAN_S + 1e-6) - (shown.end - dots)
+    dot = math.floor(t_s * dots / shown.span_s + 1e-6) - (shown.end - dots)
     return dot // (dots // width)
 
 
@@ -110,12 +116,12 @@ def division_marks(shown: Extremes, width: int) -> list[tuple[int, float]]:
 
     Args:
         shown: what is drawn above.
-        width: characters across `SPAN_S`.
+        width: characters across its span.
     """
     dots = len(shown.low)
-    number = math.ceil(max(0.0, (shown.end - dots) * SPAN_S / dots) / DIVISION_S - 1e-9)
+    number = math.ceil(max(0.0, (shown.end - dots) * shown.span_s / dots) / shown.division_s - 1e-9)
     marks = []
-    while (at := column(shown, width, number * DIVISION_S)) < width:
-        marks.append((at, number * DIVISION_S))
+    while (at := column(shown, width, number * shown.division_s)) < width:
+        marks.append((at, number * shown.division_s))
         number += 1
     return marks

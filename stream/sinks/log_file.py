@@ -12,10 +12,9 @@ from io import FileIO
 from pathlib import Path
 
 from models.errors import LaennecError, SettingError
+from stream.sessions.log_lines import is_log
 from stream.sinks.hindered import HinderedError
 from stream.sinks.put_away import put_away
-
-_LONGEST_FIRST_LINE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class LogFile:
 
     def _opened(self) -> FileIO:
         if self._path.is_file() and self._path.stat().st_size:
-            if not _is_session_log(self._path):
+            if not is_log(self._path):
                 raise SettingError(f"{self._name}: is no log of Laennec's, and is left as it is; give another --log")
             put_away(self._path, self._now())
         return self._path.open("wb", buffering=0)
@@ -181,16 +180,6 @@ class SessionLines:
 def _is_special(path: Path) -> bool:
     """A pipe or device, whose real path may be none that can be opened (/dev/stdout)."""
     return path.exists() and not path.is_file()
-
-
-def _is_session_log(path: Path) -> bool:
-    with path.open("rb") as file:
-        first = file.readline(_LONGEST_FIRST_LINE)
-    try:
-        line = json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(line, dict) and line.get("type") == "session" and "laennec" in line
 
 
 def _begun(path: Path, head: bytes) -> FileIO:

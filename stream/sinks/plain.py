@@ -35,7 +35,7 @@ class PlainSink:
         """Write a line where the label or status differs from the last one written."""
         if kind(d) != self._last:
             self._last = kind(d)
-            self._line(f"{stamp(d.t_s)}  {_words(d)}")
+            self.line(f"{stamp(d.t_s)}  {_words(d)}")
         elif gone(self._stream):  # it may be minutes before the next line
             raise BrokenPipeError
 
@@ -45,27 +45,28 @@ class PlainSink:
     def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
         """Write a line for lost audio; a decision that only repeats it is not written again."""
         self._last = "gap"
-        self._line(f"{stamp(t_s)}  gap: {lost_samples} samples lost ({reason})")
+        self.line(f"{stamp(t_s)}  gap: {lost_samples} samples lost ({reason})")
 
     def condition(self, t_s: float, state: str, detail: str) -> None:
         """Write a line for what became of the device."""
         if state == "listening":  # that it is open says little where there is more to say
-            self._line(f"{stamp(t_s)}  device: {detail or 'heard again'}")
+            self.line(f"{stamp(t_s)}  device: {detail or 'heard again'}")
         else:
-            self._line(f"{stamp(t_s)}  device: {state}" + (f" ({detail})" if detail else ""))
+            self.line(f"{stamp(t_s)}  device: {state}" + (f" ({detail})" if detail else ""))
 
     def notice(self, t_s: float, text: str) -> None:
         """Write a line for what the listener must know."""
-        self._line(f"{stamp(t_s)}  notice: {text}")
+        self.line(f"{stamp(t_s)}  notice: {text}")
 
     def end(self, ledger: Ledger, reason: str) -> None:
         """Write the summary: why it ended and where every sample went."""
-        self._line(
+        self.line(
             f"end: {reason}; {ledger.captured} samples captured = {ledger.analysed} analysed"
             f" + {ledger.dropped} lost + {ledger.discarded} discarded"
         )
 
-    def _line(self, text: str) -> None:
+    def line(self, text: str) -> None:
+        """Write a line of any text."""
         encoding = self._stream.encoding or "utf-8"
         # A device's or file's name must not end the session where the terminal can't show it.
         try:

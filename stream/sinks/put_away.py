@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+#: How a put away file's time looks, as a regular expression.
+STAMP = r"\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z"
 _STEP = timedelta(milliseconds=1)
 
 
@@ -47,13 +49,22 @@ def _claimed(name: Path) -> Path | None:
     return name
 
 
+def older(path: Path) -> list[Path]:
+    """What was put away under that name, oldest first.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    pattern = re.compile(re.escape(path.stem) + rf"\.{STAMP}" + re.escape(path.suffix))
+    return sorted(sibling for sibling in path.parent.iterdir() if pattern.fullmatch(sibling.name))
+
+
 def _stamps(path: Path) -> Iterator[datetime]:
     """When the older files of that name were put away."""
-    pattern = re.compile(re.escape(path.stem) + r"\.(\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z)" + re.escape(path.suffix))
-    for sibling in path.parent.iterdir():
-        if found := pattern.fullmatch(sibling.name):
-            with contextlib.suppress(ValueError):  # no such day
-                yield datetime.strptime(found[1], "%Y-%m-%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    for kept in older(path):
+        stamp = kept.stem.removeprefix(f"{path.stem}.")
+        with contextlib.suppress(ValueError):  # no such day
+            yield datetime.strptime(stamp, "%Y-%m-%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
 def _text(stamp: datetime) -> str:

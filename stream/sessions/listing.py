@@ -1,0 +1,109 @@
+"""The sessions of a folder: found, listed, and named by their ids."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from models.errors import InputFileError, printable
+from stream.monitor.words import clock
+from stream.sessions import folder, words
+from stream.sessions.summary import Summary
+
+_COLUMNS = ("id", "began", "lasted", "mostly", "lost", "sound", "marks", "source")
+_WIDEST = 30  # of a source's name, which may be anything
+
+
+class Row(NamedTuple):
+    """A session in the list: its summary, or why there is none."""
+
+    path: Path
+    summary: Summary | None
+    error: str = ""
+
+
+def rows(parent: Path) -> list[Row]:
+    """A row per session, newest first.
+
+    Links are not followed. Nothing is read but the summaries, and the logs of sessions without one.
+
+    Raises:
+        InputFileError: the folder can't be read.
+    """
+    try:
+        with os.scandir(parent) as entries:
+            found = [entry.name for entry in entries if folder.order(entry.name) and _is_folder(Path(entry.path))]
+    except OSError as error:
+        raise InputFileError(f"{parent}: can't be read: {error.strerror}; name a folder of sessions") from error
+    told = (_row(parent / name) for name in sorted(found, key=lambda name: folder.order(name) or ("", 0), reverse=True))
+    return [row for row in told if row]
+
+
+def text(found: list[Row]) -> str:
+    """The same for people: a line each."""
+    cells = [_COLUMNS, *(_cells(row.path.name, row.summary) for row in found if row.summary)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [_line(widths, cells[0])]
+    told = iter(cells[1:])
+    for row in found:
+        lines.append(_line(widths, next(told)) if row.summary else f"{row.path.name}  {row.error}")
+    return "\n".join(lines)
+
+
+def as_json(found: list[Row]) -> list[dict[str, Any]]:
+    """The same for programs: id, path, and the summary's keys or `error`."""
+    return [{"id": row.path.name, "path": str(row.path), **(row.summary or {"error": row.error})} for row in found]
+
+
+def at(named: str, parent: Path) -> Path:
+    """The folder of a session.
+
+    Args:
+        named: its id, or else a path.
+        parent: where ids are looked for.
+
+    Raises:
+        InputFileError: there is none of ours: no such folder, a link, another name than a session's, or nothing that
+            Laennec wrote in it.
+    """
+    own = parent / named
+    path = own if folder.order(named) and os.path.lexists(own) else Path(named).absolute()
+    if not os.path.lexists(path):
+        raise InputFileError(f"{named}: there is no such session in {parent}; see `laennec sessions`, or give its path")
+    if not (folder.order(path.name) and _is_folder(path) and folder.is_ours(path)):
+        raise InputFileError(f"{named}: is no session's folder; see `laennec sessions`")
+    return path
+
+
+def _row(path: Path) -> Row | None:
+    try:
+        if not {folder.LOG, folder.SUMMARY} & {file.name for file in path.iterdir()}:
+            return None  # what was left of it is not a session's
+        return Row(path, folder.summary_of(path))
+    except OSError as error:
+        return Row(path, None, f"{path}: can't be read: {error.strerror}; check its permissions")
+    except InputFileError as error:
+        return Row(path, None, str(error))
+
+
+def _line(widths: list[int], cells: tuple[str, ...]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cells(name: str, summary: Summary) -> tuple[str, ...]:
+    lasted = clock(summary["duration_s"])
+    return (
+        name,
+        words.when(summary),
+        lasted if summary["complete"] else f"{lasted}, not ended",
+        words.mostly(summary),
+        f"{summary['lost_s']:.1f} s" if summary["gaps"] else "none",
+        "kept" if summary["recordings"] else "no",
+        str(summary["marks"]),
+        printable(summary["source"]["name"])[:_WIDEST],
+    )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

@@ -1,0 +1,70 @@
+"""Deleting sessions for good: their own files, one by one, and the folder if nothing else is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from models.errors import LaennecError
+from stream.sessions import folder, words
+
+
+class Removed(NamedTuple):
+    """What became of a session's folder.
+
+    Attributes:
+        path: of the folder.
+        files: how many were deleted.
+        length: of them together, bytes.
+        left: names of what is not the session's, and stays with the folder.
+    """
+
+    path: Path
+    files: int
+    length: int
+    left: list[str]
+
+
+def remove(path: Path) -> Removed:
+    """Delete a session that `listing.at` has found. Links and what lies behind them stay.
+
+    The log goes last: what is left when something fails can still be named and deleted.
+
+    Raises:
+        LaennecError: not all of it can be deleted.
+    """
+    files = length = 0
+    try:
+        own, others = folder.own_files(path)
+        for file in sorted(own, key=lambda file: file.name == folder.LOG):
+            size = file.lstat().st_size
+            file.unlink()
+            files, length = files + 1, length + size
+        if not others:
+            path.rmdir()
+    except OSError as error:
+        raise LaennecError(
+            f"{path}: can't be deleted: {error.strerror}; {files} of its files are gone; check its permissions"
+        ) from error
+    return Removed(path, files, length, [file.name for file in others])
+
+
+def asked(path: Path) -> str:
+    """A line that says what would be deleted.
+
+    Raises:
+        LaennecError: the folder can't be read.
+    """
+    try:
+        own, others = folder.own_files(path)
+        length = sum(file.lstat().st_size for file in own)
+    except OSError as error:
+        raise LaennecError(f"{path}: can't be read: {error.strerror}; check its permissions") from error
+    kept = words.listed([file.name for file in others])
+    return f"{path}: {len(own)} files, {words.megabytes(length)}" + (f" (stays: {kept})" if others else "")
+
+
+def told(done: Removed) -> str:
+    """A line that says what was deleted."""
+    kept = f"; left, as not the session's: {words.listed(done.left)}" if done.left else ""
+    return f"{done.path}: deleted {done.files} files, {words.megabytes(done.length)}{kept}"
