@@ -337,6 +337,14 @@ def test_settings_out_of_range_are_refused(values: dict[str, float]) -> None:
         CaptureSpec(**values)  # type: ignore[arg-type]
 
 
+def test_a_ring_of_gigabytes_is_refused(ramp: Path) -> None:
+    sound = VirtualSound(FileSource(ramp), [], None, lambda: None)
+    device = sound.devices()[0]
+    with pytest.raises(SettingError, match=r"--ring 9000: at 192000 Hz choose 699 s at most"):
+        DeviceSource(device, CaptureSpec(rate_hz=192_000, ring_s=9000), sound)
+    DeviceSource(device, CaptureSpec(rate_hz=4000, ring_s=9000), sound)
+
+
 def test_a_refused_rate_is_replaced_by_one_that_works_and_said(ramp: Path) -> None:
     sound = VirtualSound(FileSource(ramp), [], None, lambda: None)
     live = LiveSource(None, CaptureSpec(rate_hz=8000), None, sound)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from models.errors import SettingError
 from stream.resample import RATES_HZ
 
+_MOST_SAMPLES = 2**27
+
 
 @dataclass(frozen=True)
 class CaptureSpec:
@@ -34,10 +36,21 @@ class CaptureSpec:
             )
         if self.channel is not None and self.channel < 1:
             raise SettingError(f"there is no channel {self.channel}: channels are numbered from 1")
-        if not 0.1 <= self.ring_s <= 600:
-            raise SettingError(f"--ring {self.ring_s:g}: choose 0.1 to 600 s")
+        if not 0.1 <= self.ring_s <= 10_000:
+            raise SettingError(f"--ring {self.ring_s:g}: choose 0.1 to 10000 s")
         if not 0 <= self.block_frames <= 192_000:
             raise SettingError(f"--block {self.block_frames}: choose 0 (PortAudio's choice) to 192000 frames")
         known = {"low", "high"}
         if self.latency not in known and not (isinstance(self.latency, float) and 0 < self.latency <= 10):
             raise SettingError(f"--latency {self.latency}: choose low, high, or up to 10 s")
+
+    def ring_samples(self, rate_hz: int) -> int:
+        """Length of the ring at a rate.
+
+        Raises:
+            SettingError: it takes more than half a gigabyte.
+        """
+        samples = max(1, round(self.ring_s * rate_hz))
+        if samples > _MOST_SAMPLES:
+            raise SettingError(f"--ring {self.ring_s:g}: at {rate_hz} Hz choose {_MOST_SAMPLES // rate_hz} s at most")
+        return samples

@@ -54,7 +54,7 @@ class DeviceSource:
         self.intake = self._intake(spec.rate_hz or device.usual_rate_hz)
 
     def _intake(self, rate_hz: int) -> Intake:
-        return Intake(rate_hz, self._spec.ring_s, self._channel, self._backend.now_s)
+        return Intake(rate_hz, self._spec.ring_samples(rate_hz), self._channel, self._backend.now_s)
 
     @classmethod
     def open(

@@ -17,19 +17,19 @@ class Intake:
 
     Args:
         rate_hz: of its samples.
-        ring_s: how much may wait unread.
+        ring_samples: how many may wait unread.
         channel: which channel is heard, from 1.
         now_s: monotonic clock.
     """
 
-    def __init__(self, rate_hz: int, ring_s: float, channel: int, now_s: Callable[[], float]) -> None:
+    def __init__(self, rate_hz: int, ring_samples: int, channel: int, now_s: Callable[[], float]) -> None:
         self.rate_hz = rate_hz
         self.opened_s = now_s()
         self.stopping = False
         self.finished = False  # PortAudio will call no more
         self._column = channel - 1
         self._now_s = now_s
-        self._ring = Ring(max(1, round(ring_s * rate_hz)))
+        self._ring = Ring(ring_samples)
         self._clock = FrameClock(rate_hz)
         self._shift_samples = 0  # lost before the ring: how far stream indices are ahead of the ring's
         self._first: tuple[int, float] | None = None  # samples of the first callback, and its time
