@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from models.bundle import Bundle
 from models.errors import LaennecError
 from stream import display, options
 from stream.block import Source
+from stream.controls import Controls, recordings
+from stream.other_input import Inputs
 from stream.session import Session
 from stream.sinks.jsonl import Lines
 from stream.sinks.recorder import Recorder
@@ -19,24 +22,37 @@ if TYPE_CHECKING:
     from stream.sinks.metrics import MetricsSink
 
 
-def run(openers: Iterator[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
-    """Run a session per source, one after the other, on one screen and into one log."""
+def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
+    """Run a session per source, one after the other, on one screen and into one log.
+
+    Args:
+        openers: of the sources; where they are `Inputs`, the listener's keys say which comes next.
+        model: a bundle, or None for the shipped one.
+        output: what is left and shown.
+    """
     bundle = bundles.load(model or bundles.SHIPPED)
     screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
-    session: Session | None = None
+    inputs = openers if isinstance(openers, Inputs) else None
+    next_recording = recordings(output.record, Path())
+    controls = Controls(next_recording, inputs)
+    record, session = output.record, None
     try:
         with (
             options.metrics(output.metrics) as metrics,
             options.log_file(output.log, output.rotation) as log,
-            display.opened(screen_wanted) as screen,
-            display.stopping() as stopper,
+            display.opened(screen_wanted) as terminal,
+            display.stopping(terminal.give_back if terminal else lambda: None) as stopper,
         ):
             for opener in openers:
-                session = _session(opener(), bundle, output, log, screen is not None, metrics)
+                session = _session(opener(), bundle, replace(output, record=record), log, terminal is not None, metrics)
+                if inputs and inputs.trouble:
+                    session.notice(inputs.trouble)
                 stopper.watch(session)
-                display.run(session, screen)
-                if session.stopped:
+                display.run(session, terminal, controls)
+                if stopper.asked or controls.quit or (session.stopped and not (inputs and inputs.wished)):
                     break
+                if inputs:  # what was being kept goes on being kept, of another device too
+                    record = next_recording() if session.recorded_to_end else None
     finally:
         if session and screen_wanted:
             display.summary(session)
