@@ -183,7 +183,7 @@ def _end(view: View, _around: Around) -> View:
     return _live(view)
 
 
-_PAUSED = "paused: what comes is counted as lost, until space is pressed again"
+_PAUSED = "paused: counted as lost until space is pressed"
 _REQUESTS: dict[str, tuple[Request, Callable[[Around], str]]] = {
     " ": ("pause", lambda around: "listening again" if around.paused else _PAUSED),
     "r": ("record", lambda around: "the recording ends" if around.recording else "a recording begins"),
