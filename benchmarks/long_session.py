@@ -103,6 +103,9 @@ class Clock:
     def condition(self, t_s: float, state: str, detail: str) -> None:
         """There is no device."""
 
+    def mark(self, t_s: float, note: str) -> None:
+        """Nobody marks anything."""
+
     def notice(self, t_s: float, text: str) -> None:
         """There is nothing to say."""
 

@@ -30,6 +30,21 @@ class Block:
     reason: str = ""
 
 
+def unheard(block: Block, reason: str) -> Block:
+    """The same stretch of the stream, all of it lost."""
+    count = len(block.samples)
+    return Block(
+        block.samples[:0], block.start + count, block.rate_hz, block.lost + count, joined(block.reason, reason)
+    )
+
+
+def joined(reason: str, more: str) -> str:
+    """Why neighbouring losses came about: each reason once, in the order met."""
+    if not (reason and more):
+        return reason or more
+    return "; ".join(dict.fromkeys([*reason.split("; "), *more.split("; ")]))
+
+
 #: Why values that can't be heard are lost.
 NO_AUDIO = "values that are no audio"
 #: A value beyond this is no sample of any sound file or device (32-bit integers stay below), but damage; it would

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,7 @@ def demo(
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
-    """Listen to a simulated patient: the whole pipeline, without a device or a file.
+    """Listen to a simulated patient: the whole pipeline, without a device or a file. On the screen ? explains the keys.
 
     The network learned from real recordings alone. It mostly recognises
     normal, systolic murmurs, extrasystoles and artifact, and not yet the
@@ -110,13 +111,15 @@ def listen(
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
-    """Listen live, through a microphone or a digital stethoscope. Ctrl-C ends.
+    """Listen live, through a microphone or a digital stethoscope. q or Ctrl-C ends; ? explains the other keys.
 
     A device that goes away is waited for, and opened again; the time between is counted as lost.
     """
     from stream import remembered, wedged
+    from stream.other_input import Input, Inputs
     from stream.sources.capture import CaptureSpec
     from stream.sources.live import LiveSource
+    from stream.sources.portaudio import PortAudio
     from stream.sources.quiet import quiet_stderr
 
     spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
@@ -125,17 +128,17 @@ def listen(
     )
     held: list[wedged.Closable] = []
 
-    def open_device() -> Source:
-        with remembered.instead(device) as wanted:
-            live = wedged.bounded(lambda: LiveSource(wanted, spec, max_gap_s))
-        held.append(live)
-        if remember:
+    def open_device(wanted: Input) -> Source:
+        with remembered.instead(wanted.device) as named:
+            live = wedged.bounded(lambda: LiveSource(named, replace(spec, channel=wanted.channel), max_gap_s))
+        if remember and not held:
             remembered.remember(str(live.description["id"]))
+        held.append(live)
         return live
 
     # ALSA and PortAudio write to standard error from C when a device dies.
     with wedged.left_behind(held), quiet_stderr():
-        running.run(iter([open_device]), model, output)
+        running.run(Inputs(open_device, Input(device, channel), PortAudio().devices), model, output)
 
 
 @app.command()
@@ -163,7 +166,10 @@ def replay(
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
-    """Hear recordings as simulated streams. All names are checked before the first is heard."""
+    """Hear recordings as simulated streams. All names are checked before the first is heard.
+
+    On the screen ? explains the keys.
+    """
     from stream.sources.file import FileSource, check_name
     from stream.sources.virtual import Fault, FaultySource
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.console import Console
 
+from stream.controls import Controls
+from stream.monitor.keyboard import Keyboard, Suspension, in_foreground, keyboard, suspending
 from stream.monitor.screen import Screen, screen_possible
 from stream.session import Session
 from stream.sinks.plain import PlainSink
@@ -19,6 +22,8 @@ from stream.sinks.plain import PlainSink
 FRAME_S = 0.12
 _LAST_WAIT_S = 5.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+#: Leaves the alternate screen and shows the cursor, where nothing can be waited for any more.
+_GIVE_BACK = b"\x1b[?1049l\x1b[?25h"
 
 
 def wants_screen(plain: bool, json_lines: bool, quiet: bool) -> bool:
@@ -58,30 +63,84 @@ class Stopper:
             self._session.stop()
 
 
-def run(session: Session, screen: Screen | None) -> None:
+class Terminal:
+    """A screen, and the keyboard before it, for a `with` statement: both are the terminal's again afterwards.
+
+    While the program is a job behind a shell, the terminal is left alone.
+    """
+
+    def __init__(self, screen: Screen, keys: Keyboard) -> None:
+        self.keys = keys
+        self._screen = screen
+        self._shown = False
+        self._suspension = Suspension()
+        self._leaving = contextlib.ExitStack()
+
+    def __enter__(self) -> Terminal:
+        self._suspension = self._leaving.enter_context(suspending(self.keys))
+        self._leaving.callback(self._hide)
+        self._show()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._leaving.close()
+
+    def draw(self, session: Session, controls: Controls) -> None:
+        """Show how a session stands; stop here first where the listener pressed Ctrl-Z."""
+        if self._suspension.asked:
+            self._hide()
+            self._suspension.stop()
+        self._show()
+        if self._shown:
+            self._screen.draw(session.snapshot(controls.view(session, self.keys.works)))
+
+    def give_back(self) -> None:
+        """Leave the terminal as it was, at once: a signal is about to end the program."""
+        if self._shown:
+            self.keys.end()
+            with contextlib.suppress(OSError):
+                os.write(sys.stdout.fileno(), _GIVE_BACK)
+
+    def _show(self) -> None:
+        if not self._shown and in_foreground():
+            self._shown = True
+            self.keys.begin()
+            self._screen.__enter__()
+
+    def _hide(self) -> None:
+        if self._shown:
+            self._shown = False
+            try:
+                self._screen.__exit__(None, None, None)
+            finally:
+                self.keys.end()
+
+
+def run(session: Session, terminal: Terminal | None, controls: Controls | None = None) -> None:
     """Run a session to its end.
 
     Args:
         session: what to run.
-        screen: an open screen to draw on, or None.
+        terminal: where it is shown, or None.
+        controls: what the keys do; where not given, recordings begin in the current folder.
 
     Raises:
         LaennecError: as `Session.run`.
     """
-    if screen is None:
+    if terminal is None:
         session.run()
     else:
-        _run_under(session, screen)
+        _run_under(session, terminal, controls or Controls())
 
 
 @contextlib.contextmanager
-def opened(wanted: bool) -> Iterator[Screen | None]:
-    """The screen, if wanted."""
+def opened(wanted: bool) -> Iterator[Terminal | None]:
+    """The screen and the keyboard, if wanted."""
     if not wanted:
         yield None
         return
-    with Screen() as screen:
-        yield screen
+    with Terminal(Screen(), keyboard()) as terminal:
+        yield terminal
 
 
 def summary(session: Session, kept: Path | None = None) -> None:
@@ -103,8 +162,8 @@ def summary(session: Session, kept: Path | None = None) -> None:
             sink.line(f"kept in {kept}")
 
 
-def _run_under(session: Session, screen: Screen) -> None:
-    """The worker listens, this thread draws."""
+def _run_under(session: Session, terminal: Terminal, controls: Controls) -> None:
+    """The worker listens, this thread draws, and heeds the keys."""
     failures: list[BaseException] = []
 
     def work() -> None:
@@ -112,15 +171,19 @@ def _run_under(session: Session, screen: Screen) -> None:
             session.run()
         except BaseException as error:  # raised again below, on the main thread
             failures.append(error)
+        finally:
+            terminal.keys.wake()
 
+    controls.session_begins()
     worker = threading.Thread(target=work, name="listen", daemon=True)
     worker.start()
     try:
         while worker.is_alive():
             # Where the terminal's window was closed, SIGHUP says whether the session is to end; drawing does not.
             with contextlib.suppress(OSError):
-                screen.draw(session.snapshot())
-            worker.join(FRAME_S)
+                terminal.draw(session, controls)
+            for key in terminal.keys.read(FRAME_S):
+                controls.press(key, session)
     finally:
         # Whatever went wrong with drawing, the log is ended and the device let go.
         if worker.is_alive():
@@ -131,10 +194,13 @@ def _run_under(session: Session, screen: Screen) -> None:
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[Stopper]:
+def stopping(give_back: Callable[[], None] = lambda: None) -> Iterator[Stopper]:
     """Ctrl-C, SIGTERM and a closed terminal end sessions in good order; a second signal does what it always does.
 
     Before the first session there is nothing to be ended in good order: then the first one ends the program.
+
+    Args:
+        give_back: called before a second signal ends the program at once.
     """
     stopper = Stopper()
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
@@ -142,10 +208,15 @@ def stopping() -> Iterator[Stopper]:
     numbers = [n for n in numbers if n.name != "SIGHUP" or signal.getsignal(n) != signal.SIG_IGN]
 
     def ask(number: int, _frame: Any) -> None:
-        signal.signal(number, before[number])
+        signal.signal(number, again if before[number] == signal.SIG_DFL else before[number])
         if not stopper.watches:  # the device is still being opened, which may hang
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         stopper.ask()
+
+    def again(number: int, _frame: Any) -> None:
+        give_back()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     before = {number: signal.getsignal(number) for number in numbers}
     for number in numbers:

@@ -18,11 +18,11 @@ import typer
 from models.bundle import Bundle
 from models.errors import SettingError
 from stream.block import Source
-from stream.session import Sink
 from stream.sessions import folder
 from stream.sinks.jsonl import JsonlSink, Lines
 from stream.sinks.log_file import LogFile, Rotation
 from stream.sinks.plain import PlainSink
+from stream.sinks.sink import Sink
 
 if TYPE_CHECKING:
     from stream.sinks.metrics import MetricsSink

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
-
-import numpy as np
 
 from models.bundle import Bundle
 from models.decide import Decision
 from models.rhythm import Beat
-from stream.block import NO_AUDIO, Block, Samples, runs
+from stream.block import NO_AUDIO, Block, Samples, joined, runs
+from stream.memory import Memory
 from stream.snapshot import Ledger, Level
 from stream.stretch import Stretch
-
-TRACE_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -36,13 +32,6 @@ class Gap:
 Event = Decision | Beat | Gap
 
 
-class Trace(NamedTuple):
-    """The newest audio at the front end's rate, replaced as one, so that another thread may look."""
-
-    samples: Samples
-    end_s: float
-
-
 class Pipeline:
     """A whole stream, from its first sample to its last.
 
@@ -51,6 +40,9 @@ class Pipeline:
     Args:
         bundle: the model.
         rate_hz: of the source.
+
+    Attributes:
+        memory: the newest audio at the front end's rate; another thread may look.
     """
 
     def __init__(self, bundle: Bundle, rate_hz: int) -> None:
@@ -60,7 +52,8 @@ class Pipeline:
         self._lost = 0
         self._reason = ""
         self._past = Ledger()  # of stretches that ended
-        self.trace = Trace(np.zeros(0, dtype=np.float32), 0.0)
+        self.memory = Memory(bundle.front_end.spec.rate_hz)
+        self._placed = 0  # index, at the front end's rate, of the stretch's next sample
 
     def process(self, block: Block) -> list[Event]:
         """Hear a block; the events it completes.
@@ -106,19 +99,29 @@ class Pipeline:
             return []
         told = self._end_stretch() if self._stretch.heard_samples else []
         self._lost += samples
-        self._reason = self._reason or reason
+        self._reason = joined(self._reason, reason)
+        self.memory.lose(self._at(self.ledger.captured))
         return told
 
     def _hear(self, samples: Samples) -> list[Event]:
         events = self._tell_gap()
         resampled, told = self._stretch.hear(samples)
-        end_s = (self._stretch.start + self._stretch.heard_samples) / self._rate_hz - self._stretch.delay_s
-        keep = round(TRACE_S * self._bundle.front_end.spec.rate_hz)
-        self.trace = Trace(np.concatenate([self.trace.samples, resampled])[-keep:], end_s)
+        self._place(resampled)
         return [*events, *told]
 
+    def _place(self, resampled: Samples) -> None:
+        self.memory.put(self._placed, resampled)
+        self._placed += len(resampled)
+
+    def _at(self, sample: int) -> int:
+        """The place at the front end's rate of a place in the stream."""
+        return round(sample * self._bundle.front_end.spec.rate_hz / self._rate_hz)
+
     def _end_stretch(self) -> list[Decision | Beat]:
-        told = self._stretch.end()
+        resampled, told = self._stretch.end()
+        # The resampler may give a sample more than there is time for.
+        room = self._at(self._stretch.start + self._stretch.heard_samples) - self._placed
+        self._place(resampled[: max(0, room)])
         heard, useful = self._stretch.heard_samples, self._stretch.decided
         self._past = replace(
             self._past,
@@ -142,4 +145,4 @@ class Pipeline:
 
     def _begin(self, start: int) -> None:
         self._stretch = Stretch(self._bundle, self._rate_hz, start, "gap")
-        self.trace = Trace(np.zeros(0, dtype=np.float32), start / self._rate_hz)
+        self._placed = self._at(start)

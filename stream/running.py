@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from models.bundle import Bundle
 from models.errors import LaennecError
 from stream import display, options
 from stream.block import Source
+from stream.controls import Controls, recordings
+from stream.other_input import Inputs
 from stream.session import Session
 from stream.sessions import folder
 from stream.sinks.jsonl import Lines
@@ -21,27 +24,42 @@ if TYPE_CHECKING:
     from stream.sinks.metrics import MetricsSink
 
 
-def run(openers: Iterator[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
-    """Run a session per source, one after the other, on one screen and into one log."""
+def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
+    """Run a session per source, one after the other, on one screen and into one log.
+
+    Args:
+        openers: of the sources; where they are `Inputs`, the listener's keys say which comes next.
+        model: a bundle, or None for the shipped one.
+        output: what is left and shown.
+    """
     bundle = bundles.load(model or bundles.SHIPPED)
     screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
+    inputs = openers if isinstance(openers, Inputs) else None
+    controls = Controls(inputs)
     session: Session | None = None
     kept: Path | None = None
+    recorded = bool(output.record)
     try:
         with (
             options.metrics(output.metrics) as metrics,
             options.log_file(output.log, output.rotation) as log,
-            display.opened(screen_wanted) as screen,
-            display.stopping() as stopper,
+            display.opened(screen_wanted) as terminal,
+            display.stopping(terminal.give_back if terminal else lambda: None) as stopper,
         ):
             for opener in openers:
-                with _kept(output, log) as (own_output, own_log):
-                    kept = own_output.session
-                    session = _session(opener(), bundle, own_output, own_log, screen is not None, metrics)
+                with _kept(output, log) as (own, own_log):
+                    kept = own.session
+                    controls.recording = recordings(own.record, kept or Path())
+                    wanted = replace(own, record=controls.recording() if recorded else None)
+                    session = _session(opener(), bundle, wanted, own_log, terminal is not None, metrics)
+                    if inputs and inputs.trouble:
+                        session.notice(inputs.trouble)
                     stopper.watch(session)
-                    display.run(session, screen)
-                if session.stopped:
+                    display.run(session, terminal, controls)
+                if stopper.asked or controls.quit or (session.stopped and not (inputs and inputs.wished)):
                     break
+                if inputs:  # what was being kept goes on being kept, of another device too
+                    recorded = session.recorded_to_end
     finally:
         if session and screen_wanted:
             display.summary(session, kept)

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from threading import Lock
 
 from models.bundle import Bundle
 from models.decide import Decision
-from models.errors import LaennecError
+from models.errors import LaennecError, SettingError
 from models.rhythm import Beat
-from stream.block import Condition, Source
-from stream.pipeline import TRACE_S, Event, Gap, Pipeline
+from stream import bands
+from stream.block import Block, Condition, Source, unheard
+from stream.monitor.view import Mark, View
+from stream.past import Past
+from stream.pipeline import Event, Gap, Pipeline
 from stream.sinks.hindered import HinderedError
 from stream.sinks.recorder import Recorder
-from stream.snapshot import Ledger, Snapshot
+from stream.sinks.sink import Sink
+from stream.snapshot import Ledger, Level, Snapshot
 
-_MOST_HISTORY = 4000
-
-
-class Sink(Protocol):
-    """Something that is told what happens."""
-
-    def decision(self, d: Decision) -> None:
-        """A rolling classification."""
-
-    def beat(self, beat: Beat) -> None:
-        """A heart sound, in stream time; told up to a second after it was heard."""
-
-    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
-        """Audio was lost."""
-
-    def condition(self, t_s: float, state: str, detail: str) -> None:
-        """What became of a live device, one of `block.CONDITIONS`."""
-
-    def notice(self, t_s: float, text: str) -> None:
-        """Something that the listener must know: one line that names the cause and what to do."""
-
-    def end(self, ledger: Ledger, reason: str) -> None:
-        """The session is over."""
+PAUSED = "paused by the listener"
+_UNKNOWN = Level(float("nan"), float("nan"), 0.0)
 
 
 class Session:
-    """Runs once, on the calling thread; `stop` and `snapshot` may be called from others.
+    """Runs once, on the calling thread; another one may look (`snapshot`) and ask (`stop`, `pause`, `mark`, `record`).
 
     Args:
         source: what to listen to.
@@ -56,13 +41,40 @@ class Session:
         self._sinks = sinks
         self._recorder = recorder
         self._pipeline = Pipeline(bundle, source.rate_hz)
-        self._history: tuple[Decision, ...] = ()
-        self._beats: tuple[Beat, ...] = ()
+        self._past = Past()
+        self._asked: deque[Callable[[], None]] = deque()  # to be done on the thread that runs
+        self._noting: Mark | None = None
+        self._marking = Lock()  # a mark is being typed, or kept: never both, never neither
         self._condition = Condition("listening", 0)
         self._notice = ""
         self._stop_reason = ""
         self._failure: LaennecError | None = None
         self._ended = ""
+        self.paused = False
+        self.recorded_to_end = False
+
+    def pause(self, paused: bool) -> None:
+        """From the next block on, count what comes as lost; or listen again."""
+        self.paused = paused
+
+    def note(self, noting: Mark | None) -> None:
+        """A mark whose note is still being typed; it is kept if the session ends meanwhile."""
+        with self._marking:
+            self._noting = noting
+
+    def mark(self, mark: Mark) -> None:
+        """Keep a moment."""
+        with self._marking:
+            self._noting = None
+            self._asked.append(lambda: self._tell_mark(mark))
+
+    def record(self, path: Path | None) -> None:
+        """Keep the audio from now on, in a new file; or, with None, no longer."""
+        self._asked.append(lambda: self._begin_recording(path) if path else self._end_recording())
+
+    def notice(self, text: str) -> None:
+        """Tell the listener something that must be known."""
+        self._asked.append(lambda: self._tell_notice(text))
 
     def stop(self, reason: str = "stopped") -> None:
         """End soon, in good order. Takes no lock: a signal handler may call it."""
@@ -81,12 +93,11 @@ class Session:
         reason = "broken off"
         try:
             for heard in self._source.blocks():
+                self._do_what_was_asked()
                 if isinstance(heard, Condition):
                     self._tell_condition(heard)
                 else:
-                    if self._recorder:
-                        self._tell_notice(self._recorder.block(heard))
-                    self._tell(self._pipeline.process(heard))
+                    self._hear(unheard(heard, PAUSED) if self.paused else heard)
                 after_block()
             reason = "end of input"
         except LaennecError as error:
@@ -96,6 +107,22 @@ class Session:
             self._finish(self._stop_reason or reason)
         if self._failure:
             raise self._failure
+
+    def _hear(self, block: Block) -> None:
+        if self._recorder:
+            self._tell_notice(self._recorder.block(block))
+        self._tell(self._pipeline.process(block))
+
+    def _keep_last_mark(self) -> None:
+        with self._marking:
+            last, self._noting = self._noting, None
+        self._do_what_was_asked()
+        if last:
+            self._tell_mark(last)
+
+    def _do_what_was_asked(self) -> None:
+        while self._asked:
+            self._asked.popleft()()
 
     def _fail(self, error: LaennecError) -> None:
         """Remember the first failure, and end: those sinks that still work are to get everything."""
@@ -109,6 +136,8 @@ class Session:
             except LaennecError as error:  # a model that fails on this sound; the log is ended all the same
                 self._fail(error)
                 reason = self._stop_reason
+            self._keep_last_mark()
+            self.recorded_to_end = bool(self.recording)
             if self._recorder:
                 self._tell_notice(self._recorder.close())
             self._ended = reason  # nothing is told after the end
@@ -138,16 +167,41 @@ class Session:
     def _tell_notice(self, text: str) -> None:
         if text and not self._ended:
             self._notice = text
-            t_s = self._pipeline.ledger.captured / self._source.rate_hz
-            self._each(lambda sink: sink.notice(t_s, text))
+            self._log_notice(text)
+
+    def _log_notice(self, text: str) -> None:
+        self._each(lambda sink: sink.notice(self.now_s, text))
+
+    def _tell_mark(self, mark: Mark) -> None:
+        self._past.mark(mark)
+        self._each(lambda sink: sink.mark(mark.t_s, mark.note))
 
     def _tell_beat(self, beat: Beat) -> None:
-        self._beats = (*(b for b in self._beats if b.t_s > beat.t_s - TRACE_S), beat)
+        self._past.beat(beat)
         self._each(lambda sink: sink.beat(beat))
 
     def _tell_decision(self, made: Decision) -> None:
-        self._history = (*_thinned(self._history), made)
+        self._past.decide(made)
         self._each(lambda sink: sink.decision(made))
+
+    def _begin_recording(self, path: Path) -> None:
+        """It begins at the next sample; its own time counts from there, so the log says where that is."""
+        self._end_recording()
+        try:
+            self._recorder = Recorder(path, self._source.rate_hz)
+        except SettingError as error:
+            self._tell_notice(str(error))
+        else:
+            self._log_notice(f"recording begins: {self._recorder.name}")
+
+    def _end_recording(self) -> None:
+        if not self._recorder:
+            return
+        name = self._recorder.name
+        self._tell_notice(self._recorder.close())
+        self._recorder = None
+        if name:
+            self._log_notice(f"recording ends: {name}")
 
     def _each(self, tell: Callable[[Sink], None]) -> None:
         """Tell every sink; one that fails, or whose reader has gone (`| head`), is left out and ends the session.
@@ -179,26 +233,51 @@ class Session:
         """Where every sample so far went."""
         return self._pipeline.ledger
 
-    def snapshot(self) -> Snapshot:
-        """What the screen shows now."""
-        trace, history = self._pipeline.trace, self._history
+    @property
+    def recording(self) -> str:
+        """Name of the file that is being recorded; empty where none is."""
+        recorder = self._recorder
+        return recorder.name if recorder else ""
+
+    @property
+    def now_s(self) -> float:
+        """Stream time of the sample to come."""
+        return self._pipeline.ledger.captured / self._source.rate_hz
+
+    @property
+    def live_s(self) -> float:
+        """Stream time up to which the trace can be drawn now."""
+        return max(0.0, self._pipeline.memory.end / self._pipeline.memory.rate_hz - bands.REACH_S)
+
+    @property
+    def source(self) -> dict[str, object]:
+        """What is listened to; see `Source.description`."""
+        return self._source.description
+
+    def snapshot(self, view: View = View()) -> Snapshot:
+        """What the screen shows now, to someone who chose that view."""
+        past, memory = self._past, self._pipeline.memory
         about, spec = self._source.description, self._bundle.front_end.spec
         age = getattr(self._source, "captured_s_ago", None)
+        end = round((self.live_s if view.frozen_at_s is None else view.frozen_at_s) * memory.rate_hz)
+        end_s, band_hz = end / memory.rate_hz, bands.band_hz(spec, view.sound)
+        history = past.history
         return Snapshot(
             source=str(about["name"]),
             model=self._bundle.id,
-            band_hz=(spec.low_hz, spec.high_hz),
+            band_hz=band_hz,
             rate_hz=self._source.rate_hz,
-            trace=trace.samples,
-            trace_rate_hz=spec.rate_hz,
-            trace_end_s=trace.end_s,
-            decision=history[-1] if history else None,
+            trace=bands.window(memory, end, round(view.span_s * memory.rate_hz), band_hz),
+            trace_rate_hz=memory.rate_hz,
+            trace_end_s=end_s,
+            span_s=view.span_s,
+            decision=(history[-1] if history else None) if view.frozen_at_s is None else past.decision_at(end_s),
             history=history,
-            beats=self._beats,
-            level=self._pipeline.level,
+            beats=past.beats_before(end_s),
+            level=_UNKNOWN if self.paused else self._pipeline.level,
             ledger=self._pipeline.ledger,
             latency_s=age() + self._pipeline.delay_s if age and self._condition.state == "listening" else None,
-            recording=self._recorder.name if self._recorder else "",
+            recording=self.recording,
             condition=self._condition.state,
             condition_detail=self._condition.detail,
             drift_ppm=getattr(self._source, "drift_ppm", None),
@@ -206,14 +285,7 @@ class Session:
             notice=self._notice,
             synthetic=about["kind"] == "simulated",
             ended=self._ended,
+            paused=self.paused,
+            marks=past.marks,
+            view=view,
         )
-
-
-def _thinned(history: tuple[Decision, ...]) -> tuple[Decision, ...]:
-    """What may stay of a long history: the newer half, and of what is older one a step, evenly over all of the time."""
-    if len(history) < _MOST_HISTORY:
-        return history
-    half = _MOST_HISTORY // 2
-    step_s = history[half].t_s / (half // 2)
-    kept = {int(d.t_s / step_s): d for d in reversed(history[:half])}  # the first of each step
-    return (*reversed(kept.values()), *history[half:])

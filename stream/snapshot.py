@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from models.decide import Decision
 from models.rhythm import Beat
 from stream.block import Samples
+from stream.monitor.view import Mark, View
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,16 @@ class Snapshot:
     Attributes:
         source: what is listened to, for the title line.
         model: id of the model.
-        band_hz: (low, high) of the front end's band, for the trace's caption.
+        band_hz: (low, high) of what the trace lets through, for its caption.
         rate_hz: the source's native sample rate.
-        trace: (m,) float32, the last seconds at `trace_rate_hz`; shorter at the start.
+        trace: (m,) float32 at `trace_rate_hz`, what is to be shown; shorter at the start, NaN where audio was lost.
         trace_rate_hz: sample rate of `trace`.
         trace_end_s: stream time of the trace's last sample.
         span_s: how much of it is to be shown, > 0.
-        decision: the newest, or None before the first.
-        history: decisions so far, oldest first, thinned to a bounded number.
-        beats: S1 and S2 of the last seconds, oldest first, in stream time; those of the newest half second or so are
-            not known yet.
+        decision: the newest, or None before the first; where the view is frozen, the newest of that moment.
+        history: decisions so far, oldest first, thinned to a bounded number; of all of the session, frozen or not.
+        beats: S1 and S2 of the minute before the trace's end, oldest first, in stream time; of a live trace, those of
+            the newest half second or so are not known yet.
         level: loudness of the last second.
         ledger: samples so far.
         latency_s: from a sample's capture to its decision beyond the window itself, or None where not live.
@@ -69,6 +70,9 @@ class Snapshot:
         waiting_s: audio that was captured and waits in the ring to be heard; None where there is no ring.
         synthetic: True for a simulated patient.
         ended: why the stream ended, or empty while it runs.
+        paused: whether the listener paused: what comes is counted as lost.
+        marks: the newest moments that the listener marked, oldest first.
+        view: what the listener chose to see.
     """
 
     source: str
@@ -93,3 +97,6 @@ class Snapshot:
     notice: str = ""
     synthetic: bool = False
     ended: str = ""
+    paused: bool = False
+    marks: tuple[Mark, ...] = ()
+    view: View = field(default_factory=View)

@@ -55,13 +55,14 @@ class Stretch:
         self._meter = meter.trim(self._meter, self._keep_cells)
         return resampled, told
 
-    def end(self) -> list[Decision | Beat]:
-        """No more will come: the last beats and decision, unless there is too little for any decision."""
-        told = self._advance(self._resampler.flush())
+    def end(self) -> tuple[Samples, list[Decision | Beat]]:
+        """No more will come: as `hear`, with the last beats and decision, unless there is too little for any."""
+        resampled = self._resampler.flush()
+        told = self._advance(resampled)
         left = self._left()
         if self._pulse and (self.decided or left):
             told += self._pulse.end()
-        return told + [self._decision(end, recent, last=True) for end, recent in left]
+        return resampled, told + [self._decision(end, recent, last=True) for end, recent in left]
 
     @property
     def delay_s(self) -> float:

@@ -120,10 +120,11 @@ def check_session(found: list[dict[str, Any]]) -> dict[str, Any]:
     assert list(first) == ["type", "schema", "laennec", "model", "source", "settings", "started"]
     assert (first["type"], first["schema"], set(first["model"])) == ("session", 1, {"id", "sha256"})
     decisions, beats, gaps = (of_type(kind, middle) for kind in ("decision", "beat", "gap"))
-    others = [*of_type("device", middle), *of_type("notice", middle)]
+    keys = {"device": ("state", "detail"), "notice": ("text",), "mark": ("note",)}
+    others = [line for line in middle if line["type"] in keys]
     assert len(decisions) + len(beats) + len(gaps) + len(others) == len(middle)
     for line in others:
-        assert list(line) == ["type", "t_s", *(("state", "detail") if line["type"] == "device" else ("text",))]
+        assert list(line) == ["type", "t_s", *keys[line["type"]]]
     for decision in decisions:
         check_decision(decision)
     for beat in beats:

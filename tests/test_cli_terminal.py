@@ -39,8 +39,17 @@ class Terminal:
 
     def type(self, *words: object) -> None:
         """Type a command and press Enter."""
-        self._do("send-keys", "-l", " ".join(map(str, words)))
+        self.send(" ".join(map(str, words)))
         self._do("send-keys", "Enter")
+
+    def send(self, text: str) -> None:
+        """Type a text."""
+        self._do("send-keys", "-l", text)
+
+    def paste(self, text: str) -> None:
+        """Paste a text, framed where the program asked for it."""
+        self._do("set-buffer", text)
+        self._do("paste-buffer", "-p")
 
     def press(self, key: str) -> None:
         self._do("send-keys", key)
@@ -54,6 +63,11 @@ class Terminal:
     def shown(self, *options: str) -> str:
         """What the pane shows."""
         return self._do("capture-pane", "-p", *options)
+
+    def size(self) -> tuple[int, int]:
+        """Of the window, in characters."""
+        width, height = self._do("display-message", "-p", "#{window_width} #{window_height}").split()
+        return int(width), int(height)
 
     def state(self) -> str:
         """Whether the alternate screen is on, and whether the cursor is seen."""
@@ -73,9 +87,14 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    yield from made_terminal(tmp_path, getattr(request, "param", (80, 24)))
+
+
+def made_terminal(folder: Path, size: tuple[int, int]) -> Iterator[Terminal]:
+    """A terminal, closed at the end."""
     if shutil.which("tmux") is None:
         skip_or_fail("tmux is missing: apt install tmux")
-    made = Terminal(tmp_path, getattr(request, "param", (80, 24)))
+    made = Terminal(folder, size)
     try:
         yield made
     finally:
@@ -88,7 +107,7 @@ def has(*words: str) -> Callable[[str], bool]:
 
 def test_screen_shows_resizes_and_leaves_the_terminal_as_it_was(terminal: Terminal, tmp_path: Path) -> None:
     terminal.type("stty -a > before; echo 'what was' here; ", LAENNEC, "demo murmur --log log.jsonl; echo code $?")
-    small = terminal.wait(has("SYNTHETIC", "dBFS", "Ctrl-C ends"))
+    small = terminal.wait(has("SYNTHETIC", "dBFS", "q quit"))
     assert terminal.state() == "1 0", "the screen is the alternate one, without a cursor"
     assert "what was here" not in small
     for words in ("murmur", "s/div", "not a medical device", "listening"):
@@ -99,7 +118,7 @@ def test_screen_shows_resizes_and_leaves_the_terminal_as_it_was(terminal: Termin
     assert max(map(len, rows)) <= 80
     terminal.resize(120, 40)
     large = terminal.wait(lambda shown: len(shown.rstrip().splitlines()) == 40)
-    assert "Ctrl-C ends" in large.rstrip().splitlines()[-1]
+    assert "q quit" in large.rstrip().splitlines()[-1]
     assert max(map(len, large.splitlines())) > 100
     terminal.press("C-c")
     after = terminal.wait(has("code 0"))
@@ -123,7 +142,7 @@ def test_too_small_a_terminal_says_so_and_recovers(terminal: Terminal) -> None:
     terminal.type("clear;", LAENNEC, "demo; echo code $?")
     terminal.wait(has("needs 60x16", "50x12"))
     terminal.resize(80, 24)
-    terminal.wait(has("SYNTHETIC", "Ctrl-C ends"))
+    terminal.wait(has("SYNTHETIC", "q quit"))
     terminal.press("C-c")
     terminal.wait(has("code 0"))
 

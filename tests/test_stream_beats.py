@@ -25,8 +25,10 @@ from models.regularity import UNKNOWN, Premature
 from models.rhythm import Beat, Rhythm, RhythmSpec
 from stream import options
 from stream.block import Block, Samples
+from stream.monitor.view import View
+from stream.past import BEATS_S
 from stream.patient import Patient
-from stream.pipeline import TRACE_S, Event, Gap, Pipeline
+from stream.pipeline import Event, Gap, Pipeline
 from stream.pulse import Pulse
 from stream.session import Session
 from stream.simulate import onsets
@@ -354,8 +356,8 @@ def test_a_model_without_rhythm_decides_all_the_same(bundle: Bundle) -> None:
     assert options.header(bundle, source)["settings"]["rhythm"]["block_frames"] >= 1
 
 
-def test_the_snapshot_holds_the_beats_of_the_trace(bundle: Bundle) -> None:
-    session = Session(Source(blocks(heart(30, "normal"), list(range(0, 30 * RATE_HZ, 400)))), bundle, [])
+def test_the_snapshot_holds_the_beats_of_the_minute_before_its_trace_ends(bundle: Bundle) -> None:
+    session = Session(Source(blocks(heart(90, "normal"), list(range(0, 90 * RATE_HZ, 4000)))), bundle, [])
     most = 0
     told = []
 
@@ -364,12 +366,14 @@ def test_the_snapshot_holds_the_beats_of_the_trace(bundle: Bundle) -> None:
         seen = session.snapshot()
         most = max(most, len(seen.beats))
         told.append(seen.beats)
+        assert all(seen.trace_end_s - BEATS_S <= beat.t_s <= seen.trace_end_s for beat in seen.beats)
 
     session.run(after_block=look)
-    assert 10 <= most <= 20  # at 72 beats a minute
-    assert told[-1][-1].t_s - told[-1][0].t_s <= TRACE_S
-    wanted = beats(heard(bundle, blocks(heart(30, "normal"), [])))
-    assert list(session.snapshot().beats) == wanted[-len(session.snapshot().beats) :]
+    assert 120 <= most <= 150  # at 72 beats a minute
+    wanted = beats(heard(bundle, blocks(heart(90, "normal"), [])))
+    assert list(session.snapshot().beats) == [b for b in wanted if b.t_s >= session.snapshot().trace_end_s - BEATS_S]
+    looked_back = session.snapshot(View(frozen_at_s=20.0)).beats
+    assert list(looked_back) == [b for b in wanted if b.t_s <= 20.0]
 
 
 # The pulse of a stretch, over a network that says what it is given

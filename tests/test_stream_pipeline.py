@@ -20,7 +20,7 @@ from models.decide import Decision
 from models.rhythm import Beat
 from stream import meter
 from stream.block import Block, Samples
-from stream.pipeline import TRACE_S, Event, Gap, Pipeline
+from stream.pipeline import Event, Gap, Pipeline
 from stream.resample import Resampler
 from stream.snapshot import Ledger
 
@@ -309,7 +309,7 @@ def test_nothing_but_losses(bundle: Bundle) -> None:
     pipeline = Pipeline(bundle, 4000)
     assert pipeline.process(Block(np.full(9, np.inf, dtype=np.float32), 5, 4000, 5, "unplugged")) == []
     assert pipeline.ledger == Ledger(captured=14, dropped=14)
-    assert pipeline.flush() == [Gap(0.0, 14, "unplugged")]
+    assert pipeline.flush() == [Gap(0.0, 14, "unplugged; values that are no audio")]
     assert pipeline.flush() == []
     assert pipeline.ledger == Ledger(captured=14, dropped=14)
 
@@ -338,17 +338,20 @@ def test_float_samples_beyond_full_scale_are_heard(bundle: Bundle) -> None:
     assert all(np.isfinite(d.probabilities or np.nan).all() and np.isfinite(d.logits).all() for d in found)
 
 
-def test_the_trace_holds_the_last_seconds_and_the_level_the_last_one(bundle: Bundle) -> None:
+def test_the_memory_holds_each_sample_at_its_time_and_the_level_the_last_second(bundle: Bundle) -> None:
     pipeline = Pipeline(bundle, 8000)
     for block in Stream(np.concatenate([thumps(9, 8000), np.full(8000, 0.25, np.float32)]), 8000, {}).blocks([]):
         pipeline.process(block)
-    assert len(pipeline.trace.samples) == TRACE_S * 2000
-    assert pipeline.trace.end_s == pytest.approx(10.0 - pipeline.delay_s)
+    memory = pipeline.memory
+    assert memory.end / 2000 == pytest.approx(10.0 - pipeline.delay_s)
     assert 0 <= pipeline.delay_s < 0.7
-    jump = len(pipeline.trace.samples) - int(np.argmax(pipeline.trace.samples[::-1] < 0.125))
-    assert pipeline.trace.end_s - (TRACE_S * 2000 - jump) / 2000 == pytest.approx(9.0, abs=0.002)
+    kept = memory.window(0, memory.end)
+    assert np.isfinite(kept).all()
+    assert (len(kept) - int(np.argmax(kept[::-1] < 0.125))) / 2000 == pytest.approx(9.0, abs=0.002)
     level = pipeline.level
     assert (level.peak, level.rms, level.clipped_share) == pytest.approx((0.25, 0.25, 0))
+    pipeline.flush()
+    assert memory.end == 20_000
 
 
 # Resampler

@@ -171,8 +171,9 @@ def test_neighbouring_losses_are_one_gap_as_in_the_log(bundle: Bundle, tmp_path:
     samples[103:105] = 1e13
     blocks = [*cut(samples[:104], 104), Block(samples[104:], 204, RATE_HZ, 100, "overrun")]
     told = session(bundle, ListSource(blocks), Recorder(tmp_path / "a.wav", RATE_HZ))
-    assert lines_beside(tmp_path / "a.wav") == [(100, 105, "values that are no audio")]
-    assert [(g["lost_samples"], g["reason"]) for g in of_type("gap", told)] == [(105, "values that are no audio")]
+    reasons = "values that are no audio; overrun"
+    assert lines_beside(tmp_path / "a.wav") == [(100, 105, reasons)]
+    assert [(g["lost_samples"], g["reason"]) for g in of_type("gap", told)] == [(105, reasons)]
 
 
 def test_a_flac_is_off_by_its_rounding_at_most_and_clips(tmp_path: Path) -> None:

@@ -29,15 +29,16 @@ from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import STATUSES, Decision
 from models.errors import DeviceError, InputFileError, LaennecError, SettingError
-from stream import display, options
-from stream import session as sessions
+from stream import display, options, past
 from stream.block import Block, Samples
+from stream.monitor.keyboard import NoKeyboard
 from stream.patient import Patient
 from stream.ring import Ring
-from stream.session import Session, Sink
+from stream.session import Session
 from stream.sinks.jsonl import JsonlSink
 from stream.sinks.log_file import LogFile
 from stream.sinks.recorder import Recorder
+from stream.sinks.sink import Sink
 from stream.sinks.table import table
 from stream.snapshot import Ledger, Snapshot
 from stream.sources.file import FileSource
@@ -457,7 +458,7 @@ def test_a_long_history_reaches_back_to_its_beginning(hours: int) -> None:
     history: tuple[Decision, ...] = ()
     total = hours * 7200
     for k in range(total):
-        history = (*sessions._thinned(history), Decision(1.0 + k / 2, 4.0, None, "uncertain", None))
+        history = (*past.thinned(history), Decision(1.0 + k / 2, 4.0, None, "uncertain", None))
     times = np.array([d.t_s for d in history])
     assert len(times) <= 4000
     assert (np.diff(times) > 0).all()
@@ -468,7 +469,7 @@ def test_a_long_history_reaches_back_to_its_beginning(hours: int) -> None:
 
 
 def test_the_history_stays_bounded_and_keeps_the_newest(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.session._MOST_HISTORY", 20)
+    monkeypatch.setattr("stream.past._MOST_HISTORY", 20)
     session = Session(ListSource(cut(heart(40, 4000), 10**9)), bundle, [])
     session.run()
     times = [d.t_s for d in session.snapshot().history]
@@ -483,14 +484,23 @@ class FakeScreen:
     def __init__(self) -> None:
         self.drawn: list[Snapshot] = []
 
+    def __enter__(self) -> FakeScreen:
+        return self
+
+    def __exit__(self, *_error: object) -> None: ...
+
     def draw(self, snapshot: Snapshot) -> None:
         self.drawn.append(snapshot)
+
+
+def on(screen: FakeScreen) -> display.Terminal:
+    return display.Terminal(screen, NoKeyboard())  # type: ignore[arg-type]
 
 
 def test_a_session_runs_beside_the_screen(bundle: Bundle) -> None:
     session = Session(SimulatedSource(Patient("normal"), 4, speed=8.0), bundle, [])
     screen = FakeScreen()
-    display.run(session, screen)  # type: ignore[arg-type]
+    display.run(session, on(screen))
     assert len(screen.drawn) >= 2
     assert screen.drawn[-1].ledger.captured > screen.drawn[0].ledger.captured
     assert session.snapshot().ended == "end of input"
@@ -499,7 +509,7 @@ def test_a_session_runs_beside_the_screen(bundle: Bundle) -> None:
 def test_what_fails_beside_the_screen_is_raised(bundle: Bundle) -> None:
     error = DeviceError("mic: gone; plug it in")
     with pytest.raises(DeviceError, match="plug it in"):
-        display.run(Session(ListSource([error]), bundle, []), FakeScreen())  # type: ignore[arg-type]
+        display.run(Session(ListSource([error]), bundle, []), on(FakeScreen()))
 
 
 class FailingScreen(FakeScreen):
@@ -519,7 +529,7 @@ def test_a_drawing_that_fails_ends_the_log_and_closes_the_recording(bundle: Bund
     stream, source = io.StringIO(), SimulatedSource(Patient("normal"), None, speed=8.0)
     session = Session(source, bundle, [JsonlSink(stream, "log", {})], Recorder(tmp_path / "kept.wav", source.rate_hz))
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        display.run(session, FailingScreen(ZeroDivisionError("a bug")))  # type: ignore[arg-type]
+        display.run(session, on(FailingScreen(ZeroDivisionError("a bug"))))
     last = lines(stream.getvalue())[-1]
     assert (last["type"], last["reason"]) == ("end", "the screen failed")
     assert 0 < last["ledger"]["captured"] == soundfile.info(tmp_path / "kept.wav").frames
@@ -529,7 +539,7 @@ def test_a_drawing_that_fails_ends_the_log_and_closes_the_recording(bundle: Bund
 def test_a_terminal_that_went_away_does_not_end_the_session(bundle: Bundle) -> None:
     session = Session(SimulatedSource(Patient("normal"), 4, speed=8.0), bundle, [])
     screen = FailingScreen(OSError(errno.EIO, "Input/output error"))
-    display.run(session, screen)  # type: ignore[arg-type]
+    display.run(session, on(screen))
     assert len(screen.drawn) > 2
     assert session.snapshot().ended == "end of input"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rich.console import Group
 from rich.text import Text
 
-from stream.monitor import panels, timeline
+from stream.monitor import footer, help_box, marks, panels, timeline
 from stream.monitor.line import clean, first_fit, fit, rule, styled
 from stream.monitor.theme import FAINT, to_ascii
 from stream.monitor.words import device, span_words
@@ -60,6 +60,8 @@ def render(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool = False) 
     snapshot = _printable(snapshot, ascii_only)
     # One cell of margin on either side keeps letters off the window's edge.
     lines = _lines(snapshot, plan(height), width - 2, ascii_only)
+    if snapshot.view.help:
+        lines = help_box.over(lines, width - 2)
     return Group(*(_finish(line, width, ascii_only) for line in lines))
 
 
@@ -73,6 +75,7 @@ def _printable(snapshot: Snapshot, ascii_only: bool) -> Snapshot:
         ended=clean(snapshot.ended, ascii_only),
         condition_detail=clean(snapshot.condition_detail, ascii_only),
         notice=clean(snapshot.notice, ascii_only),
+        view=footer.printable(snapshot.view, ascii_only),
     )
 
 
@@ -86,13 +89,18 @@ def _lines(snapshot: Snapshot, has: Plan, width: int, ascii_only: bool) -> list[
         *panels.decision_lines(snapshot, width, has.two_line_decision),
         *air,
         # What the last decision said must not stand there while nothing is heard.
-        *panels.bars_and_meters(replace(snapshot, decision=None) if device(snapshot.condition) else snapshot, width),
+        *panels.bars_and_meters(replace(snapshot, decision=None) if _unheard(snapshot) else snapshot, width),
         *air,
         *_timeline(snapshot, has, width),
         panels.session(snapshot, width),
         panels.ledger(snapshot, width),
-        panels.footer(width),
+        footer.line(snapshot.view, width),
     ]
+
+
+def _unheard(snapshot: Snapshot) -> bool:
+    """Whether nothing is heard now, and nothing else is looked back at."""
+    return snapshot.view.frozen_at_s is None and (snapshot.paused or bool(device(snapshot.condition)))
 
 
 def _timeline(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:
@@ -100,7 +108,8 @@ def _timeline(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:
     spans = timeline.count(snapshot.history, width - indent)
     scale = f"1 column = {span_words(spans.span_s)}"
     titles = [f"timeline · {scale}" if has.legend else f"{scale} · {timeline.legend()[-1]}"]
-    lines = [rule(titles, width), *(timeline.lanes(spans) if has.lanes else [timeline.strip(spans)])]
+    head = marks.over(rule(titles, width), [indent + int(m.t_s // spans.span_s) for m in snapshot.marks])
+    lines = [head, *(timeline.lanes(spans) if has.lanes else [timeline.strip(spans)])]
     if has.timeline_axis:
         lines.append(Text(" " * indent).append_text(timeline.marks(spans, width - indent)))
     if has.legend:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from models.classes import CLASSES, WORDS
 from models.decide import Decision
+from stream.monitor import held
 from stream.monitor.line import bar, first_fit, fit, rule, shorten, spread, styled
 from stream.monitor.theme import FAINT, LETTERS, NOTICE, STYLES, TRACE
 from stream.monitor.ticks import ticks
@@ -35,6 +36,7 @@ def phonocardiogram(snapshot: Snapshot, width: int, rows: int, axis: bool, ascii
     """Caption, ticks of the heart sounds, trace and, on request, its time marks."""
     dots = width if ascii_only else 2 * width
     shown = extremes(snapshot.trace, snapshot.trace_rate_hz, snapshot.trace_end_s, dots, snapshot.span_s)
+    shown = shown._replace(edge_db=snapshot.view.edge_db)
     trace = ascii_art(shown, rows) if ascii_only else braille(shown, rows)
     head = [rule(_trace_captions(snapshot, shown), width), ticks(snapshot, shown, width)]
     lines = [*head, *(fit(styled(t, TRACE), width) for t in trace)]
@@ -44,8 +46,9 @@ def phonocardiogram(snapshot: Snapshot, width: int, rows: int, axis: bool, ascii
 def _trace_captions(snapshot: Snapshot, shown: Extremes) -> tuple[str, str, str]:
     low, high = snapshot.band_hz
     db = scale_db(shown)
-    edge = "silence" if db is None else f"edge {_signed(db)} dBFS"
-    facts = f"{shown.division_s:g} s/div · {low:g}–{high:g} Hz"
+    edge = "silence" if db is None else f"edge {_signed(db)} dBFS{' fixed' * (shown.edge_db is not None)}"
+    name = "" if snapshot.view.sound == "wide" else f"{snapshot.view.sound} "
+    facts = f"{shown.division_s:g} s/div · {name}{low:g}–{high:g} Hz"
     return (
         f"phonocardiogram · {facts} · amplitude relative, {edge}",
         f"{facts} · amplitude relative, {edge}",
@@ -69,11 +72,12 @@ def _time_marks(shown: Extremes, width: int) -> Text:
 
 def decision_lines(snapshot: Snapshot, width: int, roomy: bool) -> list[Text]:
     """The rolling decision, prominent, and how sure and how long: in two lines, or in one where room is short."""
-    away = device(snapshot.condition)
-    badge = f"bold reverse {STYLES['gap' if away else kind(snapshot.decision)]}"
-    words = away or headline(snapshot.decision)
+    away = "" if snapshot.view.frozen_at_s is not None else device(snapshot.condition)
+    badge = f"bold reverse {STYLES['gap' if away or snapshot.paused else kind(snapshot.decision)]}"
+    words = held.words(snapshot) or away or headline(snapshot.decision)
     lost = "waiting" if snapshot.condition == "stalled" else "counted as lost"
     facts = [lost, *filter(None, [snapshot.condition_detail])] if away else _standing(snapshot)
+    facts = held.facts(snapshot) or facts
     if roomy:
         return [styled(f" {shorten(words, width - 2)} ", badge), Text(shorten(" · ".join(facts), width))]
     room = width - len(words) - 4
@@ -125,7 +129,8 @@ def _meters(snapshot: Snapshot, width: int) -> list[Text]:
     quality = _known(decision.quality) if decision else None
     rms_db = decibels(level.rms)
     shares = (None if rms_db is None else 1 - rms_db / _LEVEL_FLOOR_DB, quality)
-    values = ("silence" if rms_db is None else f"{_signed(rms_db)} dBFS", "–" if quality is None else f"{quality:.2f}")
+    silence = "–" if math.isnan(level.rms) else "silence"
+    values = (silence if rms_db is None else f"{_signed(rms_db)} dBFS", "–" if quality is None else f"{quality:.2f}")
     level_line, quality_line = (
         Text(f"{name:8}").append_text(bar(share, width - 17, "")).append(f"{value:>9}")
         for name, share, value in zip(("level", "quality"), shares, values, strict=True)

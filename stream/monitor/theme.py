@@ -39,7 +39,7 @@ FAINT = "dim"
 TRACE = "cyan"
 
 #: One character for one character, so that a line keeps its width.
-_ASCII = str.maketrans("─·–−…█▆▃╵", "-.--.#=-'")
+_ASCII = str.maketrans("─·–−…█▆▃╵▼│┌┐└┘↑↓←→", "-.--.#=-'V|++++^v<>")
 
 
 def to_ascii(text: str) -> str:

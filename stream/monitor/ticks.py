@@ -7,6 +7,7 @@ from itertools import pairwise
 from rich.text import Text
 
 from stream.monitor.line import fit
+from stream.monitor.marks import over
 from stream.monitor.theme import NOTICE
 from stream.monitor.trace import Extremes, column
 from stream.monitor.words import kind
@@ -16,11 +17,12 @@ from stream.snapshot import Snapshot
 def ticks(snapshot: Snapshot, shown: Extremes, width: int) -> Text:
     """One line of `width` cells: `S1`, `S2`, and `S1!` for a premature beat; `1` and `2` where beats crowd.
 
-    Blank while no heart is heard: what was found there must not look like beats.
+    Over them the listener's marks. No beats while no heart is heard: what was found there must not look like beats.
     """
     line = Text()
+    marked = [column(shown, width, m.t_s) for m in snapshot.marks]
     if kind(snapshot.decision) in {"artifact", "poor_signal"}:
-        return fit(line, width)
+        return over(fit(line, width), marked)
     marks = _marks(snapshot, shown, width)
     neighbours = list(pairwise([*sorted(marks), width + 3]))
     roomy = all(end - at > 2 for at, end in neighbours)
@@ -30,7 +32,7 @@ def ticks(snapshot: Snapshot, shown: Extremes, width: int) -> Text:
         if early:
             label = f"{label}!" if len(label) < end - at else "!"
         line.append(" " * (at - line.cell_len)).append(label, f"bold {NOTICE}" if early else "bold")
-    return fit(line, width)
+    return over(fit(line, width), marked)
 
 
 def _marks(snapshot: Snapshot, shown: Extremes, width: int) -> dict[int, tuple[str, bool]]:

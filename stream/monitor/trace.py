@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from stream.block import Samples
+from stream.monitor.view import GAIN_STEP_DB, LOWEST_DB
 
 #: Seconds a division, by the longest span that they suit; 1, 2 or 5 of a decimal place.
 _DIVISIONS_S = ((2.5, 0.2), (6.0, 0.5), (12.0, 1.0), (30.0, 2.0), (60.0, 5.0), (math.inf, 10.0))
 
-_GAIN_STEP_DB = 6
-_LOWEST_DB = -96
 #: Bits of the braille dots (Unicode 8-dot patterns): four rows of two columns.
 _BRAILLE = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
@@ -25,6 +24,7 @@ class Extremes(NamedTuple):
     high: np.ndarray  # (columns,) float64
     end: int  # index, since the stream began, of the dot column after the last
     span_s: float  # of all columns
+    edge_db: int | None = None  # level of the edges, where it is fixed
 
     @property
     def division_s(self) -> float:
@@ -39,7 +39,7 @@ def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int, span_s:
     its shape while it moves over the screen.
 
     Args:
-        samples: (n,) float32, n >= 0; what isn't finite counts as 0.
+        samples: (n,) float32, n >= 0; blank where it isn't finite.
         rate_hz: rate of the samples.
         end_s: stream time of the end of the samples.
         columns: number of dot columns, > 0.
@@ -52,10 +52,12 @@ def extremes(samples: Samples, rate_hz: int, end_s: float, columns: int, span_s:
     low, high = np.full(columns, np.nan), np.full(columns, np.nan)
     first = int(np.searchsorted(edges, 0))
     if first < columns and edges[first] < edges[-1]:
-        heard = np.nan_to_num(samples[edges[first] : edges[-1]], posinf=0.0, neginf=0.0)
+        heard = samples[edges[first] : edges[-1]]
+        heard = np.where(np.isfinite(heard), heard, np.nan)
         starts = np.minimum(edges[first:-1] - edges[first], len(heard) - 1)
-        low[first:] = np.minimum.reduceat(heard, starts)
-        high[first:] = np.maximum.reduceat(heard, starts)
+        # These pass over NaN: only a column without any sound is blank.
+        low[first:] = np.fmin.reduceat(heard, starts)
+        high[first:] = np.fmax.reduceat(heard, starts)
     return Extremes(low, high, end, span_s)
 
 
@@ -63,13 +65,15 @@ def scale_db(shown: Extremes) -> int | None:
     """Level of the trace's upper and lower edge in dB re full scale, in steps so that it rarely moves.
 
     Returns:
-        A multiple of 6 dB that the largest amplitude stays within, or None for silence.
+        Where it is fixed, that; else a multiple of 6 dB that the largest amplitude stays within, or None for silence.
     """
+    if shown.edge_db is not None:
+        return shown.edge_db
     heard = ~np.isnan(shown.low)
     peak = max(np.max(-shown.low[heard], initial=0.0), np.max(shown.high[heard], initial=0.0))
     if not peak > 0:
         return None
-    return max(_LOWEST_DB, math.ceil(20 * math.log10(peak) / _GAIN_STEP_DB - 1e-9) * _GAIN_STEP_DB)
+    return max(LOWEST_DB, math.ceil(20 * math.log10(peak) / GAIN_STEP_DB - 1e-9) * GAIN_STEP_DB)
 
 
 def _dots(shown: Extremes, rows: int) -> np.ndarray:

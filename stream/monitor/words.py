@@ -55,6 +55,8 @@ def held_s(decision: Decision, history: Sequence[Decision]) -> float:
     """For how long the decision has been the same, in seconds of the stream."""
     since = decision.t_s
     for earlier in reversed(history):
+        if earlier.t_s > decision.t_s:  # it is looked back at
+            continue
         if kind(earlier) != kind(decision):
             break
         since = min(since, earlier.t_s)

@@ -78,6 +78,10 @@ class JsonlSink:
         """Write what the listener must know."""
         self._write({"type": "notice", "t_s": round(t_s, 6), "text": text})
 
+    def mark(self, t_s: float, note: str) -> None:
+        """Write a moment that the listener marked."""
+        self._write({"type": "mark", "t_s": round(t_s, 6), "note": note})
+
     def end(self, ledger: Ledger, reason: str) -> None:
         """Write the session's last line."""
         counts = {name: getattr(ledger, name) for name in ("captured", "analysed", "dropped", "discarded")}

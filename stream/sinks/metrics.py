@@ -28,7 +28,7 @@ class MetricsSink:
     def __init__(self) -> None:
         self._decisions = Counter({(status, label): 0 for status in STATUSES for label in _labels(status)})
         self._beats = Counter({"S1": 0, "S2": 0})
-        self._gaps = self._reconnects = self._notices = 0
+        self._gaps = self._reconnects = self._notices = self._marks = 0
         self._newest: Decision | None = None
         self._state = "listening"
         # Samples of the sessions that are over, and the one that runs: replaced as one, as a scrape may come between.
@@ -60,6 +60,10 @@ class MetricsSink:
     def notice(self, t_s: float, text: str) -> None:  # noqa: ARG002
         """Count a notice."""
         self._notices += 1
+
+    def mark(self, t_s: float, note: str) -> None:  # noqa: ARG002
+        """Count a mark."""
+        self._marks += 1
 
     def end(self, ledger: Ledger, reason: str) -> None:  # noqa: ARG002
         """Add up the session; nothing is known now of a running one."""
@@ -104,6 +108,7 @@ class MetricsSink:
             "laennec_reconnects", "Times that the device was heard again after it was away.", value=self._reconnects
         )
         yield CounterMetricFamily("laennec_notices", "Things that the listener was to know.", value=self._notices)
+        yield CounterMetricFamily("laennec_marks", "Moments that the listener marked.", value=self._marks)
 
 
 def _labels(status: str) -> tuple[str, ...]:

@@ -58,6 +58,10 @@ class PlainSink:
         """Write a line for what the listener must know."""
         self.line(f"{stamp(t_s)}  notice: {text}")
 
+    def mark(self, t_s: float, note: str) -> None:
+        """Write a line for a moment that the listener marked."""
+        self.line(f"{stamp(t_s)}  mark" + (f": {note}" if note else ""))
+
     def end(self, ledger: Ledger, reason: str) -> None:
         """Write the summary: why it ended and where every sample went."""
         self.line(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.errors import SettingError
 from stream import gaps
-from stream.block import NO_AUDIO, Block, Samples, runs
+from stream.block import NO_AUDIO, Block, Samples, joined, runs
 from stream.sinks.cleared import Cleared
 from stream.sinks.flac import FlacWriter
 from stream.sinks.wave import HEADER_BYTES, SAMPLE_BYTES, WaveWriter
@@ -110,7 +110,7 @@ class Recorder:
         """Remember a loss until audio comes again: neighbouring ones are one gap, as in the session's log."""
         if samples:
             self._lost += samples
-            self._reason = self._reason or reason
+            self._reason = joined(self._reason, reason)
 
     def _keep(self, samples: Samples) -> str:
         said = ""

@@ -1,0 +1,25 @@
+"""What the decision's place says while the listener paused, or looks back."""
+
+from __future__ import annotations
+
+from stream.monitor.words import clock, device, headline
+from stream.snapshot import Snapshot
+
+
+def words(snapshot: Snapshot) -> str:
+    """In large; empty while what is shown is what is heard."""
+    frozen_at_s = snapshot.view.frozen_at_s
+    if frozen_at_s is not None:
+        return f"FROZEN at {clock(frozen_at_s)}: {headline(snapshot.decision)}"
+    return "PAUSED" if snapshot.paused else ""
+
+
+def facts(snapshot: Snapshot) -> list[str]:
+    """Beside it, the most important first; empty while what is shown is what is heard."""
+    away = device(snapshot.condition)
+    if snapshot.view.frozen_at_s is not None:
+        now = "PAUSED" if snapshot.paused else away or headline(snapshot.history[-1] if snapshot.history else None)
+        return ["f goes on", f"now: {now}"]
+    if snapshot.paused:
+        return ["counted as lost", *([away] if away else []), "space goes on"]
+    return []
