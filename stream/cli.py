@@ -12,6 +12,7 @@ from models.errors import SettingError
 from stream import options, running
 from stream.block import Source
 from stream.cases import CASES
+from stream.monitor.palette import ThemeName
 from stream.patient import NOISES, LostContact, Patient
 
 app = typer.Typer()
@@ -47,6 +48,7 @@ def demo(
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    theme: options.ThemeOption = ThemeName.DARK,
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
@@ -70,7 +72,7 @@ def demo(
             typer.echo(said)
         return
     source = SimulatedSource(patient, seconds, speed=options.speed(speed))
-    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, theme)
     running.run(iter([lambda: source]), model, output)
 
 
@@ -103,6 +105,7 @@ def listen(
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    theme: options.ThemeOption = ThemeName.DARK,
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
@@ -116,7 +119,7 @@ def listen(
     from stream.sources.quiet import quiet_stderr
 
     spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
-    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, theme)
     held: list[wedged.Closed] = []
 
     def open_device() -> Source:
@@ -153,6 +156,7 @@ def replay(
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    theme: options.ThemeOption = ThemeName.DARK,
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
@@ -181,7 +185,7 @@ def replay(
             if not loop:
                 return
 
-    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host)
+    output = options.output(log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, theme)
     running.run(openers(), model, output)
 
 

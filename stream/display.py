@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from stream.monitor.palette import ThemeName
 from stream.monitor.screen import Screen, screen_possible
 from stream.session import Session
 from stream.sinks.plain import PlainSink
@@ -69,12 +70,12 @@ def run(session: Session, screen: Screen | None) -> None:
 
 
 @contextlib.contextmanager
-def opened(wanted: bool) -> Iterator[Screen | None]:
+def opened(wanted: bool, theme: ThemeName = ThemeName.DARK) -> Iterator[Screen | None]:
     """The screen, if wanted."""
     if not wanted:
         yield None
         return
-    with Screen() as screen:
+    with Screen(theme=theme) as screen:
         yield screen
 
 

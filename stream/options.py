@@ -18,6 +18,7 @@ import typer
 from models.bundle import Bundle
 from models.errors import SettingError
 from stream.block import Source
+from stream.monitor.palette import ThemeName
 from stream.session import Sink
 from stream.sinks.jsonl import JsonlSink, Lines
 from stream.sinks.log_file import LogFile, Rotation
@@ -62,6 +63,9 @@ RecordOption = Annotated[
 PlainOption = Annotated[bool, typer.Option("--plain", help="One line per change of decision instead of the screen.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The log's lines on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Nothing on standard output.")]
+ThemeOption = Annotated[
+    ThemeName, typer.Option("--theme", help="Colours of the screen; auto: the terminal's own 16. NO_COLOR holds.")
+]
 GapOption = Annotated[
     float | None,
     typer.Option("--max-gap", metavar="S", min=0, help="End when the device stays away longer; else wait for ever."),
@@ -80,6 +84,7 @@ class Output:
     quiet: bool = False
     rotation: Rotation = field(default_factory=Rotation)
     metrics: tuple[str, int] | None = None
+    theme: ThemeName = ThemeName.DARK
 
 
 def rotation(log: Path | None, max_mb: float | None, daily: bool) -> Rotation:
@@ -121,6 +126,7 @@ def output(
     quiet: bool,
     port: int | None,
     host: str | None,
+    theme: ThemeName,
 ) -> Output:
     """The options, checked.
 
@@ -128,7 +134,7 @@ def output(
         SettingError: as `rotation` and `address`.
     """
     when, at = rotation(log, log_max_mb, log_daily), address(port, host)
-    return Output(log, record, plain, json_lines, quiet, when, at)
+    return Output(log, record, plain, json_lines, quiet, when, at, theme)
 
 
 @contextlib.contextmanager

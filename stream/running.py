@@ -28,7 +28,7 @@ def run(openers: Iterator[Callable[[], Source]], model: Path | None, output: opt
         with (
             options.metrics(output.metrics) as metrics,
             options.log_file(output.log, output.rotation) as log,
-            display.opened(screen_wanted) as screen,
+            display.opened(screen_wanted, output.theme) as screen,
             display.stopping() as stopper,
         ):
             for opener in openers:

@@ -9,6 +9,7 @@ from models.bundle import Bundle
 from models.decide import Decision
 from models.errors import LaennecError
 from models.rhythm import Beat
+from stream import tachogram
 from stream.block import Condition, Source
 from stream.pipeline import TRACE_S, Event, Gap, Pipeline
 from stream.sinks.hindered import HinderedError
@@ -58,6 +59,7 @@ class Session:
         self._pipeline = Pipeline(bundle, source.rate_hz)
         self._history: tuple[Decision, ...] = ()
         self._beats: tuple[Beat, ...] = ()
+        self._cycles = tachogram.init_state()
         self._condition = Condition("listening", 0)
         self._notice = ""
         self._stop_reason = ""
@@ -129,6 +131,7 @@ class Session:
                 self._tell_decision(event)
 
     def _tell_gap(self, gap: Gap) -> None:
+        self._cycles = tachogram.broken(self._cycles)
         self._each(lambda sink: sink.gap(gap.t_s, gap.lost_samples, gap.reason))
 
     def _tell_condition(self, now: Condition) -> None:
@@ -143,10 +146,12 @@ class Session:
 
     def _tell_beat(self, beat: Beat) -> None:
         self._beats = (*(b for b in self._beats if b.t_s > beat.t_s - TRACE_S), beat)
+        self._cycles = tachogram.heard(beat, self._cycles)
         self._each(lambda sink: sink.beat(beat))
 
     def _tell_decision(self, made: Decision) -> None:
         self._history = (*_thinned(self._history), made)
+        self._cycles = tachogram.judged(made.t_s, made.regularity, self._cycles)
         self._each(lambda sink: sink.decision(made))
 
     def _each(self, tell: Callable[[Sink], None]) -> None:
@@ -195,6 +200,7 @@ class Session:
             decision=history[-1] if history else None,
             history=history,
             beats=self._beats,
+            cycles=self._cycles.found,
             level=self._pipeline.level,
             ledger=self._pipeline.ledger,
             latency_s=age() + self._pipeline.delay_s if age and self._condition.state == "listening" else None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from models.decide import Decision
 from models.rhythm import Beat
 from stream.block import Samples
+from stream.tachogram import Cycle
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Snapshot:
         history: decisions so far, oldest first, thinned to a bounded number.
         beats: S1 and S2 of the last seconds, oldest first, in stream time; those of the newest half second or so are
             not known yet.
+        cycles: from S1 to S1, of the last minute, oldest first.
         level: loudness of the last second.
         ledger: samples so far.
         latency_s: from a sample's capture to its decision beyond the window itself, or None where not live.
@@ -82,6 +84,7 @@ class Snapshot:
     decision: Decision | None = None
     history: tuple[Decision, ...] = ()
     beats: tuple[Beat, ...] = ()
+    cycles: tuple[Cycle, ...] = ()
     level: Level = field(default_factory=Level)
     ledger: Ledger = field(default_factory=Ledger)
     latency_s: float | None = None

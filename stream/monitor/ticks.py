@@ -9,7 +9,7 @@ from rich.text import Text
 from stream.monitor.line import fit
 from stream.monitor.theme import NOTICE
 from stream.monitor.trace import Extremes, column
-from stream.monitor.words import kind
+from stream.monitor.words import kind, no_heart
 from stream.snapshot import Snapshot
 
 
@@ -19,7 +19,7 @@ def ticks(snapshot: Snapshot, shown: Extremes, width: int) -> Text:
     Blank while no heart is heard: what was found there must not look like beats.
     """
     line = Text()
-    if kind(snapshot.decision) in {"artifact", "poor_signal"}:
+    if no_heart(kind(snapshot.decision)):
         return fit(line, width)
     marks = _marks(snapshot, shown, width)
     neighbours = list(pairwise([*sorted(marks), width + 3]))
