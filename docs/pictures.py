@@ -1,8 +1,9 @@
-"""Draw the README's picture of the monitor from a simulated patient: `make pictures`."""
+"""Draw the README's pictures of the monitor from simulated patients: `make pictures`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from models import bundle
 from stream.monitor.picture import svg
@@ -11,13 +12,22 @@ from stream.session import Session
 from stream.snapshot import Snapshot
 from stream.sources.simulated import SimulatedSource
 
-WIDTH, HEIGHT = 80, 24
-SECONDS = 24.0
+
+class Picture(NamedTuple):
+    """What a picture shows."""
+
+    case: str
+    size: tuple[int, int]
+    seconds: float
 
 
-def picture() -> str:
-    """The screen after 24 s of a simulated patient with a murmur, as SVG."""
-    source = SimulatedSource(Patient("murmur"), duration_s=SECONDS, speed=None)
+#: By file name, without its ending.
+PICTURES = {"monitor": Picture("murmur", (120, 40), 41.0), "monitor-small": Picture("extrasystole", (80, 24), 27.0)}
+
+
+def draw(picture: Picture) -> str:
+    """The screen after some seconds of a simulated patient, as SVG."""
+    source = SimulatedSource(Patient(picture.case), duration_s=picture.seconds, speed=None)
     session = Session(source, bundle.load(), [])
     seen: list[Snapshot] = []
 
@@ -26,8 +36,9 @@ def picture() -> str:
         seen[:] = [session.snapshot()]
 
     session.run(look)
-    return svg(seen[-1], WIDTH, HEIGHT, "laennec demo murmur")
+    return svg(seen[-1], *picture.size, f"laennec demo {picture.case}")
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "monitor.svg").write_text(picture(), encoding="utf-8")
+    for name, picture in PICTURES.items():
+        (Path(__file__).parent / f"{name}.svg").write_text(draw(picture), encoding="utf-8")

@@ -126,6 +126,13 @@ def step(spec: DecideSpec, heard: Joined, state: DecideState) -> tuple[np.ndarra
     return probabilities, answer, DecideState(mean, standing)
 
 
+def of_window(made: Decision) -> np.ndarray | None:
+    """Probabilities (5,) of a decision's window alone, not smoothed, early beats and all; None where there are none."""
+    if len(made.logits) != len(CLASSES):
+        return None
+    return join.probabilities(Joined(np.array(made.logits), np.asarray(made.early)).told)
+
+
 def whole(decisions: Sequence[Decision]) -> np.ndarray:
     """Probabilities (5,) of a whole recording from the decisions, one or more, that speak for it."""
     moments = Joined(np.array([d.logits for d in decisions]), np.array([d.early for d in decisions]))

@@ -18,7 +18,7 @@ Array = np.ndarray
 
 #: Beats of so many seconds count: an early beat is one among several.
 MEMORY_S = 10.0
-_SHORTEST_S, _LONGEST_S = 0.3, 2.2  # of a cycle: 200 bpm, and the pause after an early beat at 45 bpm
+SHORTEST_S, LONGEST_S = 0.3, 2.2  # of a cycle: 200 bpm, and the pause after an early beat at 45 bpm
 _LEAST_CYCLES = 3
 _LEAST_FOR_PREMATURE = 5
 _LEAST_CONFIDENCE = 0.5
@@ -130,7 +130,7 @@ def _cycles(beats: Sequence[Beat], sound: str) -> _Cycles:
         if beat.sound != sound:
             between += 1
             continue
-        if last_s is not None and between < 2 and _SHORTEST_S <= beat.t_s - last_s <= _LONGEST_S:
+        if last_s is not None and between < 2 and SHORTEST_S <= beat.t_s - last_s <= LONGEST_S:
             found.append((beat.t_s, beat.t_s - last_s, between))
         last_s, between = beat.t_s, 0
     ends_s, lengths_s, betweens = np.array(found).reshape(-1, 3).T

@@ -13,6 +13,7 @@ from models.errors import SettingError
 from stream import options, running
 from stream.block import Source
 from stream.cases import CASES
+from stream.monitor.palette import ThemeName
 from stream.patient import NOISES, LostContact, Patient
 
 app = typer.Typer()
@@ -49,6 +50,7 @@ def demo(
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    theme: options.ThemeOption = ThemeName.DARK,
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
@@ -73,7 +75,7 @@ def demo(
         return
     source = SimulatedSource(patient, seconds, speed=options.speed(speed))
     output = options.output(
-        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session, theme
     )
     running.run(iter([lambda: source]), model, output)
 
@@ -108,6 +110,7 @@ def listen(
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    theme: options.ThemeOption = ThemeName.DARK,
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
@@ -124,7 +127,7 @@ def listen(
 
     spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
     output = options.output(
-        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session, theme
     )
     held: list[wedged.Closable] = []
 
@@ -163,6 +166,7 @@ def replay(
     plain: options.PlainOption = False,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
+    theme: options.ThemeOption = ThemeName.DARK,
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
@@ -193,7 +197,7 @@ def replay(
                 return
 
     output = options.output(
-        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session, theme
     )
     running.run(openers(), model, output)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from stream.controls import Controls
 from stream.monitor.keyboard import Keyboard, Suspension, in_foreground, keyboard, suspending
+from stream.monitor.palette import ThemeName
 from stream.monitor.screen import Screen, screen_possible
 from stream.session import Session
 from stream.sinks.plain import PlainSink
@@ -105,13 +106,13 @@ class Terminal:
         if not self._shown and in_foreground():
             self._shown = True
             self.keys.begin()
-            self._screen.__enter__()
+            self._screen.enter()
 
     def _hide(self) -> None:
         if self._shown:
             self._shown = False
             try:
-                self._screen.__exit__(None, None, None)
+                self._screen.leave()
             finally:
                 self.keys.end()
 
@@ -134,12 +135,12 @@ def run(session: Session, terminal: Terminal | None, controls: Controls | None =
 
 
 @contextlib.contextmanager
-def opened(wanted: bool) -> Iterator[Terminal | None]:
+def opened(wanted: bool, theme: ThemeName = ThemeName.DARK) -> Iterator[Terminal | None]:
     """The screen and the keyboard, if wanted."""
     if not wanted:
         yield None
         return
-    with Terminal(Screen(), keyboard()) as terminal:
+    with Terminal(Screen(theme=theme), keyboard()) as terminal:
         yield terminal
 
 

@@ -18,6 +18,7 @@ import typer
 from models.bundle import Bundle
 from models.errors import SettingError
 from stream.block import Source
+from stream.monitor.palette import ThemeName
 from stream.sessions import folder
 from stream.sinks.jsonl import JsonlSink, Lines
 from stream.sinks.log_file import LogFile, Rotation
@@ -72,6 +73,9 @@ SessionOption = Annotated[
 PlainOption = Annotated[bool, typer.Option("--plain", help="One line per change of decision instead of the screen.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The log's lines on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Nothing on standard output.")]
+ThemeOption = Annotated[
+    ThemeName, typer.Option("--theme", help="Colours of the screen; auto: the terminal's own 16. NO_COLOR holds.")
+]
 GapOption = Annotated[
     float | None,
     typer.Option("--max-gap", metavar="S", min=0, help="End when the device stays away longer; else wait for ever."),
@@ -91,6 +95,7 @@ class Output:
     rotation: Rotation = field(default_factory=Rotation)
     metrics: tuple[str, int] | None = None
     session: Path | None = None
+    theme: ThemeName = ThemeName.DARK
 
 
 def rotation(log: Path | None, max_mb: float | None, daily: bool) -> Rotation:
@@ -135,6 +140,7 @@ def output(
     port: int | None,
     host: str | None,
     session: Path | None,
+    theme: ThemeName,
 ) -> Output:
     """The options, checked.
 
@@ -143,7 +149,7 @@ def output(
     """
     parent = sessions(session, log, record)
     when, at = rotation(log or session, log_max_mb, log_daily), address(port, host)
-    return Output(log, record, plain, json_lines, quiet, when, at, parent)
+    return Output(log, record, plain, json_lines, quiet, when, at, parent, theme)
 
 
 def sessions(parent: Path | None, log: Path | None, record: Path | None) -> Path | None:

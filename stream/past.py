@@ -6,8 +6,10 @@ from bisect import bisect_left, bisect_right
 
 from models.decide import Decision
 from models.rhythm import Beat
+from stream import tachogram
 from stream.memory import KEPT_S
 from stream.monitor.view import Mark
+from stream.tachogram import Cycle
 
 _MOST_HISTORY = 4000
 _MOST_MARKS = 200
@@ -28,14 +30,21 @@ class Past:
         self.history: tuple[Decision, ...] = ()
         self.beats: tuple[Beat, ...] = ()
         self.marks: tuple[Mark, ...] = ()
+        self._cycles = tachogram.init_state()
 
     def decide(self, made: Decision) -> None:
         """A decision was made."""
         self.history = (*thinned(self.history), made)
+        self._cycles = tachogram.judged(made.t_s, made.regularity, self._cycles)
 
     def beat(self, beat: Beat) -> None:
         """A heart sound was found."""
         self.beats = (*_since(self.beats, beat.t_s - KEPT_S), beat)
+        self._cycles = tachogram.heard(beat, self._cycles)
+
+    def gap(self) -> None:
+        """Audio was lost."""
+        self._cycles = tachogram.broken(self._cycles)
 
     def mark(self, mark: Mark) -> None:
         """A moment was marked."""
@@ -50,6 +59,10 @@ class Past:
         """The beats of the `BEATS_S` before a moment."""
         beats = _since(self.beats, t_s - BEATS_S)
         return beats[: bisect_right(beats, t_s, key=lambda b: b.t_s)]
+
+    def cycles_before(self, t_s: float) -> tuple[Cycle, ...]:
+        """The cycles of the `BEATS_S` before a moment."""
+        return tuple(cycle for cycle in self._cycles.found if t_s - BEATS_S < cycle.t_s <= t_s)
 
 
 def _since(beats: tuple[Beat, ...], t_s: float) -> tuple[Beat, ...]:

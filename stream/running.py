@@ -43,7 +43,7 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
         with (
             options.metrics(output.metrics) as metrics,
             options.log_file(output.log, output.rotation) as log,
-            display.opened(screen_wanted) as terminal,
+            display.opened(screen_wanted, output.theme) as terminal,
             display.stopping(terminal.give_back if terminal else lambda: None) as stopper,
         ):
             for opener in openers:

@@ -158,6 +158,7 @@ class Session:
                 self._tell_decision(event)
 
     def _tell_gap(self, gap: Gap) -> None:
+        self._past.gap()
         self._each(lambda sink: sink.gap(gap.t_s, gap.lost_samples, gap.reason))
 
     def _tell_condition(self, now: Condition) -> None:
@@ -274,6 +275,7 @@ class Session:
             decision=(history[-1] if history else None) if view.frozen_at_s is None else past.decision_at(end_s),
             history=history,
             beats=past.beats_before(end_s),
+            cycles=past.cycles_before(end_s),
             level=_UNKNOWN if self.paused else self._pipeline.level,
             ledger=self._pipeline.ledger,
             latency_s=age() + self._pipeline.delay_s if age and self._condition.state == "listening" else None,

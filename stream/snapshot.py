@@ -8,6 +8,7 @@ from models.decide import Decision
 from models.rhythm import Beat
 from stream.block import Samples
 from stream.monitor.view import Mark, View
+from stream.tachogram import Cycle
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Snapshot:
         history: decisions so far, oldest first, thinned to a bounded number; of all of the session, frozen or not.
         beats: S1 and S2 of the minute before the trace's end, oldest first, in stream time; of a live trace, those of
             the newest half second or so are not known yet.
+        cycles: from S1 to S1, of the minute before the trace's end, oldest first.
         level: loudness of the last second.
         ledger: samples so far.
         latency_s: from a sample's capture to its decision beyond the window itself, or None where not live.
@@ -86,6 +88,7 @@ class Snapshot:
     decision: Decision | None = None
     history: tuple[Decision, ...] = ()
     beats: tuple[Beat, ...] = ()
+    cycles: tuple[Cycle, ...] = ()
     level: Level = field(default_factory=Level)
     ledger: Ledger = field(default_factory=Ledger)
     latency_s: float | None = None

@@ -137,6 +137,16 @@ def settings(file: Path) -> str:
     return re.sub(r"(rows|columns) \d+", "", file.read_text())
 
 
+def test_sigterm_gives_the_terminal_back(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.type("echo 'what was' here; sh -c 'echo $$ > pid; exec", LAENNEC, "demo --theme light'; echo code $?")
+    terminal.wait(has("SYNTHETIC", "Ctrl-C ends"))
+    assert terminal.state() == "1 0"
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    after = terminal.wait(has("code 0"))
+    assert terminal.state() == "0 1"
+    assert "what was here" in after
+
+
 @pytest.mark.parametrize("terminal", [(50, 12)], indirect=True)
 def test_too_small_a_terminal_says_so_and_recovers(terminal: Terminal) -> None:
     terminal.type("clear;", LAENNEC, "demo; echo code $?")

@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "docs"))  # where `make figures` and `make plots` 
 import evaluation_plots
 import evaluation_texts
 import figures
+import pictures
 
 RESULTS = ROOT / "docs" / "results"
 EVERY = (*figures.PROTOCOLS, *figures.SIGNAL)
@@ -101,6 +102,13 @@ def test_links_in_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} points to {target}"
+
+
+@pytest.mark.parametrize("name", pictures.PICTURES)
+def test_the_monitors_pictures_are_those_of_today(name: str) -> None:
+    kept = (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8")
+    assert pictures.draw(pictures.PICTURES[name]) == kept, "the screen looks different now: make pictures"
+    assert f"(docs/{name}.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # --- how it is made

@@ -23,3 +23,13 @@ def facts(snapshot: Snapshot) -> list[str]:
     if snapshot.paused:
         return ["counted as lost", *([away] if away else []), "space goes on"]
     return []
+
+
+def away(snapshot: Snapshot) -> str:
+    """What became of the device, where that is what is shown; empty while it is heard, or looked back at."""
+    return "" if snapshot.view.frozen_at_s is not None else device(snapshot.condition)
+
+
+def unheard(snapshot: Snapshot) -> bool:
+    """Whether nothing is heard now, and nothing else is looked back at."""
+    return snapshot.view.frozen_at_s is None and (snapshot.paused or bool(device(snapshot.condition)))

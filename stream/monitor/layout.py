@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Group
 from rich.text import Text
 
-from stream.monitor import footer, help_box, marks, panels, timeline
-from stream.monitor.line import clean, first_fit, fit, rule, styled
-from stream.monitor.theme import FAINT, to_ascii
-from stream.monitor.words import device, span_words
+from stream.monitor import answer, footer, help_box, letters, marks, panels, timeline
+from stream.monitor.line import clean, fit, rule, styled, wrapped
+from stream.monitor.theme import NOTICE, to_ascii
+from stream.monitor.words import span_words
 from stream.snapshot import Snapshot
 
 MIN_WIDTH, MIN_HEIGHT = 60, 16
 
 _MIN_TRACE_ROWS = 2
-_LANE_ROWS = 5  # lanes take six lines instead of one
+#: The height from which on each is shown, in the order of their worth.
+_RHYTHM, _TRACE_AXIS, _TWO_LINES, _RULE, _TIMELINE_AXIS = 18, 19, 20, 22, 23
+_SPECTROGRAM, _LARGE, _TALL_RHYTHM, _LANES, _AIR, _LARGER = 30, 34, 36, 38, 46, 50
+_LANE_LINES = 5  # lanes take six lines instead of one
+_MOST_NOTICE_LINES = 3
+_DECISION_TITLES = ("decision · bars: smoothed; ┃ the newest window alone", "decision")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a height has room for, beyond what is always shown."""
+    """What a size has room for, beyond what is always shown."""
 
     trace_rows: int
     trace_axis: bool
-    two_line_decision: bool
-    legend: bool
+    spectrogram_rows: int
     decision_rule: bool
-    timeline_axis: bool
+    large: int  # scale of the decision's letters, with a blank line above and below; 0 for none
+    two_line_decision: bool
+    rhythm_rows: int
+    air: bool  # a blank line above and below the cycles
     lanes: bool
-    air: bool  # blank lines around the decision
+    timeline_axis: bool
 
 
-def plan(height: int) -> Plan:
-    """Deal out the lines above the least height: a third of trace, what explains, more trace, then lanes and air."""
-    spare = height - MIN_HEIGHT
-    explains = [spare > i + 1 for i in range(5)]
-    lanes, air = height >= 34, height >= 30
-    rows = _MIN_TRACE_ROWS + spare - sum(explains) - lanes * _LANE_ROWS - air * 3
-    axis, two_lines, legend, decision_rule, timeline_axis = explains
-    return Plan(rows, axis, two_lines, legend, decision_rule, timeline_axis, lanes, air)
+def plan(height: int, width: int = MIN_WIDTH, ascii_only: bool = False) -> Plan:
+    """Deal out the lines above the least height: what explains, cycles, spectrogram, large words; the rest is trace."""
+    spectrogram_rows = 0 if height < _SPECTROGRAM else min(12, max(3, (height - 24) // 4))
+    # Half blocks, of which large letters are made, have no stand-in.
+    large = 0 if height < _LARGE or ascii_only else 2 if height >= _LARGER and width >= 150 else 1
+    two_lines, lanes = height >= _TWO_LINES and not large, height >= _LANES
+    rhythm_rows = sum(height >= least for least in (_RHYTHM, _TALL_RHYTHM, _LARGER))
+    axis, decision_rule, timeline_axis = (height >= least for least in (_TRACE_AXIS, _RULE, _TIMELINE_AXIS))
+    lines = axis + decision_rule + timeline_axis + two_lines + rhythm_rows + lanes * _LANE_LINES
+    air = height >= _AIR
+    lines += 2 * air + (letters.LINES[large] + 2 if large else 0) + (spectrogram_rows + 1 if spectrogram_rows else 0)
+    rows = _MIN_TRACE_ROWS + height - MIN_HEIGHT - lines
+    return Plan(rows, axis, spectrogram_rows, decision_rule, large, two_lines, rhythm_rows, air, lanes, timeline_axis)
 
 
-def render(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool = False) -> Group:
+def render(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool = False, ramp: Sequence[str] = ()) -> Group:
     """Draw a snapshot.
 
     Args:
         snapshot: what to show.
         size: (width, height) of the terminal in cells.
         ascii_only: draw without characters beyond ASCII.
+        ramp: colours of the spectrogram; it is drawn by density of characters where there are none.
 
     Returns:
         Exactly `height` lines of `width` cells; below 60x16 one line that names the size it needs.
@@ -59,7 +73,7 @@ def render(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool = False) 
         return Group(_too_small(width, height))
     snapshot = _printable(snapshot, ascii_only)
     # One cell of margin on either side keeps letters off the window's edge.
-    lines = _lines(snapshot, plan(height), width - 2, ascii_only)
+    lines = _lines(snapshot, size, ascii_only, ramp)
     if snapshot.view.help:
         lines = help_box.over(lines, width - 2)
     return Group(*(_finish(line, width, ascii_only) for line in lines))
@@ -79,41 +93,50 @@ def _printable(snapshot: Snapshot, ascii_only: bool) -> Snapshot:
     )
 
 
-def _lines(snapshot: Snapshot, has: Plan, width: int, ascii_only: bool) -> list[Text]:
+def _lines(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool, ramp: Sequence[str]) -> list[Text]:
+    width, height = size[0] - 2, size[1]
+    said = panels.told(snapshot)
+    # What must be known is told whole, at the cost of the trace.
+    notice = wrapped(said, width, min(_MOST_NOTICE_LINES, height - MIN_HEIGHT)) if said else []
+    has = plan(height - len(notice), size[0], ascii_only)
     air = [Text()] if has.air else []
     return [
         panels.title(snapshot, width),
-        *panels.phonocardiogram(snapshot, width, has.trace_rows, has.trace_axis, ascii_only),
-        *([rule(["decision"], width)] if has.decision_rule else []),
+        *panels.phonocardiogram(
+            snapshot, width, has.trace_rows, has.trace_axis, ascii_only, has.spectrogram_rows, ramp
+        ),
+        *([rule(_DECISION_TITLES, width)] if has.decision_rule else []),
+        *_decision(snapshot, has, width),
+        *panels.bars_and_meters(snapshot, width, not has.rhythm_rows),
         *air,
-        *panels.decision_lines(snapshot, width, has.two_line_decision),
-        *air,
-        # What the last decision said must not stand there while nothing is heard.
-        *panels.bars_and_meters(replace(snapshot, decision=None) if _unheard(snapshot) else snapshot, width),
+        *(panels.rhythm(snapshot, width, has.rhythm_rows, ascii_only) if has.rhythm_rows else []),
         *air,
         *_timeline(snapshot, has, width),
-        panels.session(snapshot, width),
+        *(styled(text, NOTICE) for text in notice),
+        panels.session(snapshot, width, "" if notice else said),
         panels.ledger(snapshot, width),
         footer.line(snapshot.view, width),
     ]
 
 
-def _unheard(snapshot: Snapshot) -> bool:
-    """Whether nothing is heard now, and nothing else is looked back at."""
-    return snapshot.view.frozen_at_s is None and (snapshot.paused or bool(device(snapshot.condition)))
+def _decision(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:
+    lines = answer.decision_lines(snapshot, width, has.two_line_decision)
+    if not has.large:
+        return lines
+    return [Text(), *answer.large_decision(snapshot, width, has.large), *lines, Text()]
 
 
 def _timeline(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:
     indent = 2 if has.lanes else 0
-    spans = timeline.count(snapshot.history, width - indent)
+    away = snapshot.paused or snapshot.condition in {"lost", "reconnecting", "gone"}
+    elapsed_s = snapshot.ledger.captured / snapshot.rate_hz if away else None
+    spans = timeline.count(snapshot.history, width - indent, elapsed_s)
     scale = f"1 column = {span_words(spans.span_s)}"
-    titles = [f"timeline · {scale}" if has.legend else f"{scale} · {timeline.legend()[-1]}"]
+    titles = [*(f"timeline · {scale} · {text}" for text in timeline.legend()), f"{scale} · {timeline.legend()[-1]}"]
     head = marks.over(rule(titles, width), [indent + int(m.t_s // spans.span_s) for m in snapshot.marks])
     lines = [head, *(timeline.lanes(spans) if has.lanes else [timeline.strip(spans)])]
     if has.timeline_axis:
         lines.append(Text(" " * indent).append_text(timeline.marks(spans, width - indent)))
-    if has.legend:
-        lines.append(styled(first_fit(width, timeline.legend()), FAINT))
     return lines
 
 

@@ -36,6 +36,12 @@ def first_fit(width: int, texts: Iterable[str]) -> str:
     return shorten(text, width)
 
 
+def by_commas(text: str) -> list[str]:
+    """A text and what is left of it without its last part, last two parts, ...: nothing is cut in its middle."""
+    parts = text.split(", ")
+    return [", ".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
 def fit(line: Text, width: int) -> Text:
     """The line at exactly `width` cells: padded, or cut with an ellipsis."""
     line = line.copy()
@@ -57,7 +63,25 @@ def rule(titles: Iterable[str], width: int) -> Text:
     return fit(line.append("─" * (width - line.cell_len), FAINT), width)
 
 
-def bar(share: float | None, width: int, style: str) -> Text:
-    """A horizontal bar of `width` cells; share in [0, 1], or None for an empty one."""
+def bar(share: float | None, width: int, style: str, mark: float | None = None) -> Text:
+    """A horizontal bar of `width` cells, and on request a thin mark; both in [0, 1], or None for none."""
     filled = 0 if share is None else round(width * min(1.0, max(0.0, share)))
-    return styled("▆" * filled, style).append("─" * (width - filled), FAINT)
+    line = styled("▆" * filled, style).append("─" * (width - filled), FAINT)
+    if mark is None or not width:
+        return line
+    at = min(width - 1, int(width * max(0.0, mark)))
+    return Text.assemble(line[:at], ("┃", "bold"), line[at + 1 :])
+
+
+def wrapped(text: str, width: int, most: int) -> list[str]:
+    """A text in at most `most` lines of `width` cells, broken between words; the last is shortened if it must be."""
+    lines: list[str] = []
+    rest = text
+    while rest and len(lines) < most - 1 and cell_len(rest) > width:
+        head = set_cell_size(rest, width)
+        # A word longer than a line is broken anywhere.
+        cut = len(head) if rest[len(head) : len(head) + 1] == " " else head.rfind(" ")
+        cut = cut if cut > 0 else max(1, len(head.rstrip()))
+        lines.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [*lines, shorten(rest, width)] if rest and most > 0 else lines

@@ -19,7 +19,8 @@ LETTERS = MappingProxyType(
     }
 )
 
-#: Plain ANSI colours, so that a person's own terminal colours apply. No red: nothing here is an alarm.
+#: Names of plain ANSI colours; a theme (`palette.py`) gives each a value, or the terminal does. No red: nothing is
+#: an alarm here.
 STYLES = MappingProxyType(
     {
         "normal": "green",
@@ -39,7 +40,7 @@ FAINT = "dim"
 TRACE = "cyan"
 
 #: One character for one character, so that a line keeps its width.
-_ASCII = str.maketrans("─·–−…█▆▃╵▼│┌┐└┘↑↓←→", "-.--.#=-'V|++++^v<>")
+_ASCII = str.maketrans("─·–−…█▆▃╵┊┃▼│┌┐└┘↑↓←→", "-.--.#=-':|V|++++^v<>")
 
 
 def to_ascii(text: str) -> str:

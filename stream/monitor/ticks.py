@@ -10,7 +10,7 @@ from stream.monitor.line import fit
 from stream.monitor.marks import over
 from stream.monitor.theme import NOTICE
 from stream.monitor.trace import Extremes, column
-from stream.monitor.words import kind
+from stream.monitor.words import kind, no_heart
 from stream.snapshot import Snapshot
 
 
@@ -21,7 +21,7 @@ def ticks(snapshot: Snapshot, shown: Extremes, width: int) -> Text:
     """
     line = Text()
     marked = [column(shown, width, m.t_s) for m in snapshot.marks]
-    if kind(snapshot.decision) in {"artifact", "poor_signal"}:
+    if no_heart(kind(snapshot.decision)):
         return over(fit(line, width), marked)
     marks = _marks(snapshot, shown, width)
     neighbours = list(pairwise([*sorted(marks), width + 3]))

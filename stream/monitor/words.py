@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from models.classes import WORDS
 from models.decide import Decision
+from stream.monitor.newest import remembered
 
 
 def sounds_like(label: str) -> str:
@@ -24,6 +26,11 @@ def kind(decision: Decision | None) -> str:
     return decision.label or decision.status
 
 
+def no_heart(name: str) -> bool:
+    """Whether a kind of decision says that no heart is heard: what was found there must not look like beats."""
+    return name in {"artifact", "poor_signal"}
+
+
 def headline(decision: Decision | None) -> str:
     """The rolling decision in words; None is the time before the first."""
     if decision is not None and decision.label is not None:
@@ -35,6 +42,32 @@ def headline(decision: Decision | None) -> str:
         "uncertain": "uncertain: no class stands out",
         "gap": "gap: audio was lost, listening again",
     }.get(status, "listening… (window filling)")
+
+
+_LARGE = {
+    "artifact": "no heart sound",
+    "uncertain": "uncertain",
+    "poor_signal": "poor signal",
+    "gap": "audio lost",
+    "listening": "listening",
+}
+_LARGE_DEVICE = {
+    "paused": "paused",
+    "stalled": "no audio",
+    "lost": "device away",
+    "reconnecting": "device away",
+    "gone": "device gone",
+}
+
+
+def large_words(decision: Decision | None, condition: str) -> tuple[str, ...]:
+    """The headline in as few words as can be, long to short, in capitals, for large letters."""
+    name = kind(decision)
+    alone = _LARGE_DEVICE.get(condition) or _LARGE.get(name)
+    if alone:
+        return (alone.upper(),)
+    word = WORDS[name].split(" (", maxsplit=1)[0].upper()
+    return f"SOUNDS LIKE {word}", word
 
 
 #: What a screen says in place of the decision while the device gives nothing.
@@ -53,14 +86,20 @@ def device(condition: str) -> str:
 
 def held_s(decision: Decision, history: Sequence[Decision]) -> float:
     """For how long the decision has been the same, in seconds of the stream."""
-    since = decision.t_s
+    if history and history[-1].t_s > decision.t_s:  # it is looked back at
+        history = tuple(d for d in history if d.t_s <= decision.t_s)
+    return decision.t_s - min(decision.t_s, _since_s(history, kind(decision)))
+
+
+@remembered
+def _since_s(history: Sequence[Decision], name: str) -> float:
+    """When the newest unbroken run of a kind began; infinite where the newest decision is of another."""
+    since_s = math.inf
     for earlier in reversed(history):
-        if earlier.t_s > decision.t_s:  # it is looked back at
-            continue
-        if kind(earlier) != kind(decision):
+        if kind(earlier) != name:
             break
-        since = min(since, earlier.t_s)
-    return decision.t_s - since
+        since_s = earlier.t_s
+    return since_s
 
 
 def clock(t_s: float) -> str:
