@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stream import truth
 from stream.report.heard import Heard, early_beats, gap_end_s, spans
-from stream.report.strips import LANES
+from stream.report.strips import WORDS
 from stream.truth import Event
 
 
@@ -20,9 +20,8 @@ def track(heard: Heard) -> str:
 
 
 def _events(heard: Heard) -> Iterator[Event]:
-    words = dict(LANES)
     early_s = {round(early.t_s, 4) for early in early_beats(heard)}
-    yield from (Event(span.start_s, span.end_s, words.get(span.kind, span.kind)) for span in spans(heard))
+    yield from (Event(span.start_s, span.end_s, WORDS[span.kind]) for span in spans(heard))
     for beat in heard.beats:
         yield Event(beat.t_s, beat.t_s, f"{beat.sound} early" if _is(beat.t_s, beat.sound, early_s) else beat.sound)
     for gap in heard.gaps:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _INCHES, _DPI, _LINE = (13.0, 11.5), 130, 150
 _INK, _TRACE, _EARLY = style.LIGHT["ink"], style.LIGHT["trace"], style.LIGHT["accent"]
 _MOST_BEATS, _MOST_EDGES = 400, 40
-_LANE_WORDS = dict(strips.LANES)
 
 
 def check() -> None:
@@ -89,12 +88,12 @@ def _times(row: Axes, parts: Parts) -> None:
 def _answers(row: Axes, parts: Parts) -> None:
     names = [name for name, _ in strips.LANES]
     for k, name in enumerate(names):
-        own = [(span.start_s, span.length_s) for span in parts.spans if span.kind == name]
+        own = [(span.start_s, span.length_s) for span in parts.spans if strips.lane(span.kind) == name]
         if own:
             # An edge for the short ones; where there are many, edges would hide the colour.
             width = 0.3 if len(own) <= _MOST_EDGES else 0.0
             row.broken_barh(own, (k - 0.4, 0.8), facecolors=style.KINDS[name], edgecolor=_INK, linewidth=width)
-    row.set_yticks(range(len(names)), [f"{LETTERS[name]}  {_LANE_WORDS[name]}" for name in names])
+    row.set_yticks(range(len(names)), [f"{LETTERS[name]}  {strips.WORDS[name]}" for name in names])
     row.set_ylim(len(names) - 0.5, -0.5)
     row.set_title("Sounds like", loc="left", fontsize=9, fontweight="bold")
 
@@ -176,7 +175,7 @@ def _probabilities(row: Axes, parts: Parts) -> None:
             )
     row.set_yticks(
         [len(CLASSES) - 0.55 - k for k in range(len(CLASSES))],
-        [f"{LETTERS[name]}  {_LANE_WORDS[name]}" for name in CLASSES],
+        [f"{LETTERS[name]}  {strips.WORDS[name]}" for name in CLASSES],
     )
     row.set_ylim(0, len(CLASSES))
     row.set_title("Probabilities, each lane from 0 to 1", loc="left", fontsize=9, fontweight="bold")

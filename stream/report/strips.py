@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,10 +30,17 @@ LANES = (
     ("poor_signal", "poor signal"),
     ("listening", "listening"),
 )
+#: What an answer is called in a table or label. After a gap the window fills again, in the lane of "listening".
+WORDS = MappingProxyType({**dict(LANES), "gap": "listening again after a gap"})
 _LANE, _LETTER_ROOM = 14, 11
 _TICK_ROOM, _WORD_ROOM = 3.5, 17
 _WORDED_S = 9.0
 _MOST_CELLS = 2 * PLOT
+
+
+def lane(kind: str) -> str:
+    """The lane that an answer stands in."""
+    return "listening" if kind == "gap" else kind
 
 
 class Strip(NamedTuple):
@@ -102,7 +110,8 @@ def answers(of: Sequence[Span], axis: Axis, top: float) -> Strip:
         drawn.append(svg.text(15.5, y + _LANE - 3.5, LETTERS[name], "k-ink mid"))
         drawn.append(svg.text(29, y + _LANE - 3.5, words))
         drawn.append(svg.segment(LEFT, y + _LANE, LEFT + PLOT, y + _LANE, "grid"))
-        for left, right, title in _cells([span for span in of if span.kind == name], axis):
+        own = [span for span in of if lane(span.kind) == name]
+        for left, right, title in _cells(own, axis):
             drawn.append(svg.rect(left, y + 1, right - left, _LANE - 2, f"k-{name}", f"{words}, {title}"))
             if right - left > _LETTER_ROOM:
                 drawn.append(svg.text((left + right) / 2, y + _LANE - 3.5, LETTERS[name], "k-ink mid"))
@@ -224,20 +233,19 @@ def _y(value: float, low: float, high: float, top: float, height: float) -> floa
 
 def probabilities(heard: Heard, axis: Axis, top: float) -> Strip:
     """A lane for each class, filled to its probability."""
-    lane = 27.0
+    step = 27.0
     drawn = []
-    words = dict(LANES)
     for k, name in enumerate(CLASSES):
-        y, height = top + k * lane, lane - 3
+        y, height = top + k * step, step - 3
         drawn += [panel(y, height), grid(axis, y, y + height)]
         drawn.append(svg.rect(8, y + 5, 15, 13, f"k-{name}"))
         drawn.append(svg.text(15.5, y + 15.5, LETTERS[name], "k-ink mid"))
-        drawn.append(svg.text(29, y + 15.5, words[name]))
+        drawn.append(svg.text(29, y + 15.5, WORDS[name]))
         drawn += [svg.text(LEFT - 6, y + 9, "1", "soft right"), svg.text(LEFT - 6, y + height, "0", "soft right")]
         for times_s, values in series.lines(heard, series.probability(k)):
             xs, ys = np.array([axis.x(t_s) for t_s in times_s]), y + height * (1 - values)
             drawn.append(svg.polyline(xs, ys, f"area k-{name}", close_at=y + height))
-    return Strip(lane * len(CLASSES) - 3, "".join(drawn))
+    return Strip(step * len(CLASSES) - 3, "".join(drawn))
 
 
 def marks(of: Sequence[Mark], axis: Axis, top: float, bottom: float) -> str:

@@ -9,7 +9,7 @@ from stream.report.axis import moment
 from stream.report.card import Card
 from stream.report.figures import Parts
 from stream.report.heard import Heard, gap_end_s, seconds
-from stream.report.strips import LANES
+from stream.report.strips import WORDS
 from stream.report.svg import clean
 
 #: More rows than these would fill pages of paper; what the listener wrote is never left out.
@@ -47,8 +47,7 @@ def _cell(value: object) -> str:
 
 def key(kind: str) -> Markup:
     """An answer's letter in its colour, and its name."""
-    words = dict(LANES).get(kind, kind)
-    return Markup(f'<span class="key k-{kind} k-ink" aria-hidden="true">{LETTERS[kind]}</span>{clean(words)}')
+    return Markup(f'<span class="key k-{kind} k-ink" aria-hidden="true">{LETTERS[kind]}</span>{clean(WORDS[kind])}')
 
 
 def answers(parts: Parts) -> str:
