@@ -236,7 +236,7 @@ def made(*decisions: dict[str, object], **changed: object) -> Heard:
 
 
 def test_answers_are_spans_that_no_gap_is_in() -> None:
-    told = [decision(t_s) for t_s in (4.0, 4.5)] + [decision(5.0, "murmur")] + [decision(9.0, window_s=1.0)]
+    told = [decision(t_s) for t_s in (4.0, 4.5)] + [decision(5.0, "murmur")] + [decision(9.0)]
     heard = made(*told, decision(9.5), gaps=(Gap(5.0, 3 * RATE_HZ, "away"),))
     assert gap_end_s(heard, heard.gaps[0]) == 8.0
     assert spans(heard) == [
