@@ -22,7 +22,20 @@ from models.rhythm import Beat
 from stream import gaps
 from stream.gaps import Loss
 from stream.pipeline import Gap
-from stream.report import csv_table, facts, inputs, labels, making, moments, pixels, recording, rows, session_log, sound
+from stream.report import (
+    csv_table,
+    facts,
+    inputs,
+    labels,
+    making,
+    moments,
+    pixels,
+    recording,
+    rows,
+    session_log,
+    sound,
+    takes,
+)
 from stream.report.band import BandPass, kernel
 from stream.report.heard import Early, Heard, Mark, Span, early_beats, gap_end_s, heart_heard, spans
 from stream.report.sound import Window
@@ -55,8 +68,8 @@ def test_a_folder_gives_what_its_log_says_and_its_recording(folder: Path) -> Non
     assert heard.span_s == found[-1]["ledger"]["captured"] / RATE_HZ
     assert heard.caveats == ()
     assert given.recording
-    assert [path.name for path in given.recording.files] == ["recording.wav"]
-    assert given.recording.span_s == pytest.approx(heard.span_s, abs=0.5)
+    assert given.recording.names == ("recording.wav",)
+    assert given.recording.end_s == pytest.approx(heard.span_s, abs=0.5)
 
 
 def test_a_sound_is_heard_as_replay_hears_it(folder: Path) -> None:
@@ -205,21 +218,52 @@ def test_a_recording_that_ended_early_is_drawn_as_far_as_it_goes(tmp_path: Path)
 def test_files_that_follow_each_other_are_one_recording(tmp_path: Path) -> None:
     """With a gap in the second: everything stands at the session's time."""
     samples = heart(9.0)
-    for name, piece in (
-        ("x.wav", samples[: 4 * RATE_HZ]),
-        ("x.2.wav", samples[4 * RATE_HZ :]),
-        ("x.10.wav", samples[:400]),
-    ):
+    for name, piece in (("x.wav", samples[:16000]), ("x.2.wav", samples[16000:]), ("x.10.wav", samples[:400])):
         write_wav(tmp_path / name, piece)
     gaps.write(tmp_path / "x.2.wav", Loss(RATE_HZ, 2 * RATE_HZ, "away"))
-    files = recording.in_folder(tmp_path)
-    assert [path.name for path in files] == ["x.wav", "x.2.wav", "x.10.wav"]
-    found = recording.opened(files, None)
+    ((take,), nothing) = takes.in_folder(tmp_path, [made()], 0)[::-1]
+    assert not nothing
+    assert [path.name for path in take.files] == ["x.wav", "x.2.wav", "x.10.wav"]
+    found = recording.opened(take.pieces(0.0), None)
     assert found.lost == ((5.0, 7.0),)
-    assert found.span_s == 11.1
+    assert found.covered == ((0.0, 4.0), (4.0, 11.0), (11.0, 11.1))
     blocks = list(found.blocks())
     assert np.array_equal(np.concatenate([b.samples for b in blocks]), np.concatenate([samples, samples[:400]]))
     assert [b.start for b in blocks if b.lost] == [7 * RATE_HZ]
+
+
+def begins(t_s: float, name: str) -> dict[str, object]:
+    return {"type": "notice", "t_s": t_s, "text": f"recording begins: {name}"}
+
+
+def test_recordings_that_began_in_mid_session_stand_at_their_time(tmp_path: Path) -> None:
+    """One from the session's beginning, put away when its name was used again; one by another name."""
+    other, again = begins(12.0, "other.wav"), begins(6.0, "x.wav")
+    write_log(tmp_path / "log.jsonl", session_line(), decision(4.0), again, other, end(20 * RATE_HZ))
+    for name, seconds in (("x.2026-11-23T140600.000Z.wav", 3), ("x.wav", 4), ("other.wav", 5)):
+        write_wav(tmp_path / name, heart(float(seconds)))
+    given = read(tmp_path)
+    assert given.recording
+    assert given.recording.covered == ((0.0, 3.0), (6.0, 10.0), (12.0, 17.0))
+    drawn = making.parts(given, MODEL).sound
+    assert drawn
+    at_s = (np.arange(len(drawn.high)) + 0.5) * 20 / len(drawn.high)
+    recorded = (at_s < 3) | ((at_s > 6) & (at_s < 10)) | ((at_s > 12) & (at_s < 17))
+    assert np.array_equal(np.isfinite(drawn.high), recorded)
+
+
+def test_each_session_of_a_folder_has_its_own_recordings(tmp_path: Path) -> None:
+    """The listener went on to another device: a session each, in one log."""
+    first = [session_line(), decision(4.0), end(5 * RATE_HZ)]
+    second = [session_line(), decision(4.0), begins(2.0, "late.wav"), end(9 * RATE_HZ)]
+    write_log(tmp_path / "log.jsonl", *first, *second)
+    write_wav(tmp_path / "early.wav", heart(5.0))
+    write_wav(tmp_path / "late.wav", heart(4.0))
+    one, two = (read(tmp_path, number=number).recording for number in (1, 2))
+    assert one
+    assert two
+    assert (one.names, one.covered) == (("early.wav",), ((0.0, 5.0),))
+    assert (two.names, two.covered) == (("late.wav",), ((2.0, 6.0),))
 
 
 # --- what follows from it
@@ -317,7 +361,7 @@ def tones(folder: Path) -> recording.Recording:
     x = np.concatenate([0.5 * np.sin(2 * np.pi * 100 * t), 0.25 * np.sin(2 * np.pi * 300 * t)]).astype(np.float32)
     path = write_wav(folder / "tones.wav", x)
     gaps.write(path, Loss(2 * RATE_HZ, 2 * RATE_HZ, "away"))
-    return recording.opened([path], None)
+    return recording.opened(recording.of_files([path]), None)
 
 
 def test_columns_and_cuts_stand_at_their_times_and_gaps_are_empty(tmp_path: Path) -> None:

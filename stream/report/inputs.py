@@ -14,9 +14,10 @@ from models.rhythm import Beat
 from stream.monitor.words import clock
 from stream.pipeline import Gap, Pipeline
 from stream.report import recording as recordings
-from stream.report import session_log
+from stream.report import session_log, takes
 from stream.report.heard import Heard
-from stream.report.recording import Recording
+from stream.report.recording import Piece, Recording
+from stream.report.takes import Take
 from stream.sources.file import FileSource
 
 LOG_NAME = "log.jsonl"
@@ -52,7 +53,7 @@ def read(path: Path, audio: list[Path], number: int | None, channel: int | None,
         raise InputFileError(f"{path}: no such file; give a session folder, a log or a sound file")
     if session_log.is_log(path) or path.suffix.lower() == ".jsonl":
         heard = _one(path, session_log.read(path), number)
-        return _joined(heard, audio or _hinted(path, heard), channel, wanted=bool(audio))
+        return _joined(heard, recordings.of_files(audio or _hinted(path, heard)), channel, wanted=bool(audio))
     if audio or number is not None:
         raise SettingError(f"{path}: is no log: --audio and --number go with a session's log")
     return _sound(path, channel, model)
@@ -64,8 +65,24 @@ def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | 
         raise InputFileError(
             f"{folder}: is no session: it holds no {LOG_NAME}; give a session folder, a log or a sound"
         )
-    heard = _one(folder, session_log.read_files(logs), number)
-    return _joined(heard, audio or recordings.in_folder(folder), channel, wanted=True, partial=not audio)
+    sessions = session_log.read_files(logs)
+    heard = _one(folder, sessions, number)
+    if audio:
+        return _joined(heard, recordings.of_files(audio), channel, wanted=True)
+    found = takes.in_folder(folder, sessions, (number or len(sessions)) - 1)
+    alone = len(sessions) == len(found.unplaced) == 1
+    own = [take for take in found.unplaced if alone or _fits(heard, take, channel)][:1]
+    return _joined(
+        heard, [p for take in own for p in take.pieces(0.0)] + found.placed, channel, wanted=True, partial=True
+    )
+
+
+def _fits(heard: Heard, take: Take, channel: int | None) -> bool:
+    """Whether a take that nothing else is known of is the recording of a whole session."""
+    try:
+        return not recordings.mismatch(recordings.opened(take.pieces(0.0), channel), heard, partial=False)
+    except InputFileError:
+        return False
 
 
 def _one(path: Path, sessions: list[Heard], number: int | None) -> Heard:
@@ -89,30 +106,32 @@ def _hinted(log: Path, heard: Heard) -> list[Path]:
     return [beside] if beside.is_file() else []
 
 
-def _joined(heard: Heard, files: list[Path], channel: int | None, wanted: bool, partial: bool = False) -> Given:
+def _joined(heard: Heard, pieces: list[Piece], channel: int | None, wanted: bool, partial: bool = False) -> Given:
     """A session with its recording; one that was only guessed at is left out where it does not fit."""
     partial = partial or any(said.text.startswith(_RECORDING_ENDED) for said in heard.said)
-    if not files:
+    if not pieces:
         return Given(_noted(heard, _NO_SOUND), None)
     try:
-        recording = recordings.opened(files, channel or _channel(heard, files))
+        recording = recordings.opened(pieces, channel or _channel(heard, pieces[0].path))
         wrong = recordings.mismatch(recording, heard, partial)
         if wrong:
-            raise InputFileError(f"{files[0]}: does not belong to this session: {wrong}; give --audio the right one")
+            raise InputFileError(
+                f"{pieces[0].path}: does not belong to this session: {wrong}; give --audio the right one"
+            )
     except InputFileError as error:
         if wanted:
             raise
         return Given(_noted(heard, f"The recording beside the log is left out: {error}."), None)
-    if recording.span_s is not None and recording.span_s < heard.span_s - 1:
-        ends = f"The recording ends at {clock(recording.span_s)}, the session at {clock(heard.span_s)}."
+    if recording.end_s is not None and recording.end_s < heard.span_s - 1:
+        ends = f"The recording ends at {clock(recording.end_s)}, the session at {clock(heard.span_s)}."
         return Given(_noted(heard, ends), recording)
     return Given(heard, recording)
 
 
-def _channel(heard: Heard, files: list[Path]) -> int | None:
+def _channel(heard: Heard, first: Path) -> int | None:
     """The channel that was heard of a replayed file; what Laennec records has one."""
     channel, name = heard.source.get("channel"), heard.source.get("name")
-    of_source = heard.source.get("kind") == "file" and files[0].name == name
+    of_source = heard.source.get("kind") == "file" and first.name == name
     return channel if of_source and isinstance(channel, int) and not isinstance(channel, bool) else None
 
 
@@ -138,4 +157,4 @@ def _sound(path: Path, channel: int | None, model: Bundle) -> Given:
         ledger=pipeline.ledger,
         ended="end of input",
     )
-    return Given(heard, recordings.opened([path], channel))
+    return Given(heard, recordings.opened(recordings.of_files([path]), channel))

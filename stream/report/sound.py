@@ -114,7 +114,7 @@ def listen(
         for cut in cuts:
             _fill(cut, start, samples)
     return Sound(
-        names=tuple(path.name for path in recording.files),
+        names=recording.names,
         span_s=span_s,
         end_s=end / rate_hz,
         band_hz=(spec.low_hz, spec.high_hz),
@@ -135,12 +135,14 @@ def of_cut(cut: Cut, band_hz: tuple[float, float]) -> Spectrogram:
 def _filtered(recording: Recording, spec: FrontEndSpec) -> Iterator[tuple[int, Samples]]:
     """Contiguous pieces at the front end's rate with the index of their first sample, in its band."""
     stage: _Stretch | None = None
+    at = 0
     for block in recording.blocks():
-        if stage is None or block.lost:
+        if stage is None or block.start != at:
             if stage:
                 yield from stage.end()
             stage = _Stretch(spec, block.rate_hz, block.start)
         yield from stage.hear(block.samples)
+        at = block.start + len(block.samples)
     if stage:
         yield from stage.end()
 
