@@ -71,7 +71,8 @@ def _short(parts: Parts) -> str:
 def _whole(parts: Parts) -> str:
     caption = (
         "All strips share one time axis. The answers stand in lanes of their own, with their letters; hatched is lost "
-        "audio, where nothing was heard; where the phonocardiogram is blank nothing was recorded. Beats are not shown while no heart is heard. Numbered flags are marks."
+        "audio, where nothing was heard; where the phonocardiogram is blank nothing was recorded. Beats are not shown "
+        "while no heart is heard. Numbered flags are marks."
     )
     return (
         f'<section><h2>The whole session</h2><figure class="whole">{figures.whole(parts)}'
