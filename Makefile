@@ -69,6 +69,6 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt .ci/system | $(BIN)/python
-	sh .ci/system libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux
+	sh .ci/system libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux chromium
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,test]'
 	@touch $@ $(VENV)/.runtime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from stream.beat_plan import Beat, beats
@@ -100,8 +100,13 @@ def as_json(patient: Patient, duration_s: float, known: Truth) -> dict[str, Any]
 
 def label_track(known: Truth) -> str:
     """The truth as Audacity reads labels: start, end and name with tabs between, one a line; an onset is a point."""
-    points = [Event(t_s, t_s, sound) for t_s, sound in known.onsets]
-    return "".join(f"{start_s:.6f}\t{end_s:.6f}\t{name}\n" for start_s, end_s, name in sorted(points + known.events))
+    return labels([Event(t_s, t_s, sound) for t_s, sound in known.onsets] + known.events)
+
+
+def labels(events: Iterable[Event]) -> str:
+    """Events as a label track; what ends as it begins is a point. A line or column can't be broken by a name."""
+    named = ((start_s, end_s, " ".join(name.split())) for start_s, end_s, name in sorted(events))
+    return "".join(f"{start_s:.6f}\t{end_s:.6f}\t{name}\n" for start_s, end_s, name in named)
 
 
 def _events(patient: Patient, beat: Beat) -> Iterator[Event]:

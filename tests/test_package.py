@@ -45,6 +45,8 @@ def output(*command: object, cwd: Path, **env: str) -> str:
         # Everything that a stream may load on its way, and what the whole program loads before a command is chosen.
         ("stream.cli, stream.tools_cli, stream.classify, stream.device_check, stream.sinks.table", NEVER_IN_STREAM),
         ("stream.sessions_cli, stream.sessions.listing, stream.sessions.removal", NEVER_IN_STREAM),
+        ("stream.report_cli, stream.report.making, stream.report.page, stream.report.labels", NEVER_IN_STREAM),
+        ("stream.report.plot", NEVER_IN_STREAM),  # it asks for matplotlib once it draws
         ("laennec", NEVER_IN_STREAM[:6]),
     ],
 )
@@ -66,6 +68,21 @@ def test_streaming_loads_no_training_package_while_it_runs(tmp_path: Path) -> No
     assert not {name.partition(".")[0] for name in imported} & set(NEVER_IN_STREAM[:6])
 
 
+@pytest.mark.parametrize(("ending", "loads"), [("html", False), ("txt", False), ("csv", False), ("png", True)])
+def test_matplotlib_is_loaded_for_a_drawn_report_alone(ending: str, loads: bool, tmp_path: Path) -> None:
+    log = tmp_path / "s.jsonl"
+    demo = ["demo", "--seconds", "5", "--speed", "max", "--quiet", "--log", log]
+    output(sys.executable, "-m", "laennec", *demo, cwd=ROOT)
+    arguments = ["-X", "importtime", "-m", "laennec", "report", log, "--out", tmp_path / f"x.{ending}"]
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}
+    assert ("matplotlib" in imported) == loads
+    assert not imported & {"torch", "scipy", "sklearn", "onnx", "matplotlib.pyplot"}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -83,6 +100,7 @@ def test_wheel_holds_the_program_and_its_model_and_nothing_else(wheel: Path) -> 
     assert {name for name in held if name.endswith(".py")} == sources | {"laennec.py"}
     bundles = {path.relative_to(ROOT).as_posix() for path in (ROOT / "models" / "bundles").iterdir() if path.is_file()}
     assert {name for name in held if name.startswith("models/bundles/")} == bundles
+    assert "stream/report/page.css" in held
     assert {"models/bundles/laennec.onnx", "models/bundles/laennec.golden.json", "models/bundles/CARD.md"} <= bundles
     assert not [name for name in held if "__pycache__" in name or name.endswith(".pyc")]
     assert {f"{metadata}/licenses/LICENSE", f"{metadata}/entry_points.txt"} <= held
@@ -116,6 +134,13 @@ def test_installed_wheel_runs_from_any_folder_without_the_checkout(installed: Pa
     files, shipped = output(installed / "bin" / "python", "-c", MODULES, cwd=tmp_path).splitlines()
     for path in (*json.loads(files), shipped):
         assert Path(path).is_relative_to(installed), f"{path} is not the wheel's"
+
+
+def test_installed_wheel_makes_a_report(installed: Path, tmp_path: Path) -> None:
+    laennec = installed / "bin" / "laennec"
+    output(laennec, "demo", "--seconds", 5, "--speed", "max", "--quiet", "--log", "s.jsonl", cwd=tmp_path)
+    assert "reported" in output(laennec, "report", "s.jsonl", "--out", "x.html", cwd=tmp_path)
+    assert "not a medical device" in (tmp_path / "x.html").read_text(encoding="utf-8")
 
 
 def test_installed_wheel_passes_its_own_examination(installed: Path, tmp_path: Path) -> None:

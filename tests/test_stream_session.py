@@ -484,10 +484,9 @@ class FakeScreen:
     def __init__(self) -> None:
         self.drawn: list[Snapshot] = []
 
-    def __enter__(self) -> FakeScreen:
-        return self
+    def enter(self) -> None: ...
 
-    def __exit__(self, *_error: object) -> None: ...
+    def leave(self) -> None: ...
 
     def draw(self, snapshot: Snapshot) -> None:
         self.drawn.append(snapshot)

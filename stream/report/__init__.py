@@ -1,0 +1,1 @@
+"""Where results go: session log, recording, plain lines."""
