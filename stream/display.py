@@ -112,7 +112,8 @@ class Terminal:
         if self._shown:
             self._shown = False
             try:
-                self._screen.leave()
+                with contextlib.suppress(OSError):  # the terminal was closed
+                    self._screen.leave()
             finally:
                 self.keys.end()
 

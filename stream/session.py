@@ -11,7 +11,7 @@ from models.bundle import Bundle
 from models.decide import Decision
 from models.errors import LaennecError, SettingError
 from models.rhythm import Beat
-from stream import bands
+from stream import look
 from stream.block import Block, Condition, Source, unheard
 from stream.monitor.view import Mark, View
 from stream.past import Past
@@ -19,10 +19,9 @@ from stream.pipeline import Event, Gap, Pipeline
 from stream.sinks.hindered import HinderedError
 from stream.sinks.recorder import Recorder
 from stream.sinks.sink import Sink
-from stream.snapshot import Ledger, Level, Snapshot
+from stream.snapshot import Ledger, Snapshot
 
 PAUSED = "paused by the listener"
-_UNKNOWN = Level(float("nan"), float("nan"), 0.0)
 
 
 class Session:
@@ -248,7 +247,7 @@ class Session:
     @property
     def live_s(self) -> float:
         """Stream time up to which the trace can be drawn now."""
-        return max(0.0, self._pipeline.memory.end / self._pipeline.memory.rate_hz - bands.REACH_S)
+        return look.live_s(self._pipeline.memory)
 
     @property
     def source(self) -> dict[str, object]:
@@ -257,37 +256,5 @@ class Session:
 
     def snapshot(self, view: View = View()) -> Snapshot:
         """What the screen shows now, to someone who chose that view."""
-        past, memory = self._past, self._pipeline.memory
-        about, spec = self._source.description, self._bundle.front_end.spec
-        age = getattr(self._source, "captured_s_ago", None)
-        end = round((self.live_s if view.frozen_at_s is None else view.frozen_at_s) * memory.rate_hz)
-        end_s, band_hz = end / memory.rate_hz, bands.band_hz(spec, view.sound)
-        history = past.history
-        return Snapshot(
-            source=str(about["name"]),
-            model=self._bundle.id,
-            band_hz=band_hz,
-            rate_hz=self._source.rate_hz,
-            trace=bands.window(memory, end, round(view.span_s * memory.rate_hz), band_hz),
-            trace_rate_hz=memory.rate_hz,
-            trace_end_s=end_s,
-            span_s=view.span_s,
-            decision=(history[-1] if history else None) if view.frozen_at_s is None else past.decision_at(end_s),
-            history=history,
-            beats=past.beats_before(end_s),
-            cycles=past.cycles_before(end_s),
-            level=_UNKNOWN if self.paused else self._pipeline.level,
-            ledger=self._pipeline.ledger,
-            latency_s=age() + self._pipeline.delay_s if age and self._condition.state == "listening" else None,
-            recording=self.recording,
-            condition=self._condition.state,
-            condition_detail=self._condition.detail,
-            drift_ppm=getattr(self._source, "drift_ppm", None),
-            waiting_s=getattr(self._source, "waiting_s", None),
-            notice=self._notice,
-            synthetic=about["kind"] == "simulated",
-            ended=self._ended,
-            paused=self.paused,
-            marks=past.marks,
-            view=view,
-        )
+        standing = look.Standing(self._condition, self._notice, self._ended, self.paused, self.recording)
+        return look.snapshot(self._source, self._bundle, self._pipeline, self._past, standing, view)

@@ -139,7 +139,7 @@ def settings(file: Path) -> str:
 
 def test_sigterm_gives_the_terminal_back(terminal: Terminal, tmp_path: Path) -> None:
     terminal.type("echo 'what was' here; sh -c 'echo $$ > pid; exec", LAENNEC, "demo --theme light'; echo code $?")
-    terminal.wait(has("SYNTHETIC", "Ctrl-C ends"))
+    terminal.wait(has("SYNTHETIC", "q quit"))
     assert terminal.state() == "1 0"
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
     after = terminal.wait(has("code 0"))

@@ -1,0 +1,70 @@
+"""What a screen shows of a session at one instant, to someone who chose a view."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from models.bundle import Bundle
+from stream import bands
+from stream.block import Condition, Source
+from stream.memory import Memory
+from stream.monitor.view import View
+from stream.past import Past
+from stream.pipeline import Pipeline
+from stream.snapshot import Level, Snapshot
+
+_UNKNOWN = Level(float("nan"), float("nan"), 0.0)
+
+
+class Standing(NamedTuple):
+    """How a session stands, beside what was heard; each as in `Snapshot`."""
+
+    condition: Condition
+    notice: str
+    ended: str
+    paused: bool
+    recording: str
+
+
+def live_s(memory: Memory) -> float:
+    """Stream time up to which the trace can be drawn now: its filter looks ahead."""
+    return max(0.0, memory.end / memory.rate_hz - bands.REACH_S)
+
+
+def snapshot(
+    source: Source, bundle: Bundle, pipeline: Pipeline, past: Past, standing: Standing, view: View
+) -> Snapshot:
+    """Everything that one frame needs; another thread may listen meanwhile."""
+    memory, about, history = pipeline.memory, source.description, past.history
+    age = getattr(source, "captured_s_ago", None)
+    frozen = view.frozen_at_s is not None
+    end = round((live_s(memory) if view.frozen_at_s is None else view.frozen_at_s) * memory.rate_hz)
+    end_s, band_hz = end / memory.rate_hz, bands.band_hz(bundle.front_end.spec, view.sound)
+    return Snapshot(
+        source=str(about["name"]),
+        model=bundle.id,
+        band_hz=band_hz,
+        rate_hz=source.rate_hz,
+        trace=bands.window(memory, end, round(view.span_s * memory.rate_hz), band_hz),
+        trace_rate_hz=memory.rate_hz,
+        trace_end_s=end_s,
+        span_s=view.span_s,
+        decision=past.decision_at(end_s) if frozen else (history[-1] if history else None),
+        history=history,
+        beats=past.beats_before(end_s),
+        cycles=past.cycles_before(end_s),
+        level=_UNKNOWN if standing.paused else pipeline.level,
+        ledger=pipeline.ledger,
+        latency_s=age() + pipeline.delay_s if age and standing.condition.state == "listening" else None,
+        recording=standing.recording,
+        condition=standing.condition.state,
+        condition_detail=standing.condition.detail,
+        drift_ppm=getattr(source, "drift_ppm", None),
+        waiting_s=getattr(source, "waiting_s", None),
+        notice=standing.notice,
+        synthetic=about["kind"] == "simulated",
+        ended=standing.ended,
+        paused=standing.paused,
+        marks=past.marks,
+        view=view,
+    )
