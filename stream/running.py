@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.errors import LaennecError
-from stream import display, options
+from stream import display, options, outputs
 from stream.block import Source
 from stream.controls import Controls, recordings
 from stream.other_input import Inputs
@@ -41,8 +41,8 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
     recorded = bool(output.record)
     try:
         with (
-            options.metrics(output.metrics) as metrics,
-            options.log_file(output.log, output.rotation) as log,
+            outputs.metrics(output.metrics) as metrics,
+            outputs.log_file(output.log, output.rotation) as log,
             display.opened(screen_wanted, output.theme) as terminal,
             display.stopping(terminal.give_back if terminal else lambda: None) as stopper,
         ):
@@ -75,7 +75,7 @@ def _kept(
         return
     with folder.begun(output.session) as own:
         own_output = options.within(output, own)
-        with options.log_file(own_output.log, output.rotation) as own_log:
+        with outputs.log_file(own_output.log, output.rotation) as own_log:
             yield own_output, own_log
 
 
@@ -91,7 +91,7 @@ def _session(
     try:
         # The recorder first: it can be withdrawn. A log that was begun can't.
         recorder = Recorder(output.record, source.rate_hz) if output.record else None
-        sinks = options.sinks(output, log(), bundle, source, screen)
+        sinks = outputs.sinks(output, log(), bundle, source, screen)
     except (LaennecError, OSError):
         source.close()
         if recorder:

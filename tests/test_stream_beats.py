@@ -23,7 +23,7 @@ from models.decide import Decision
 from models.frontend import FrontEndSpec
 from models.regularity import UNKNOWN, Premature
 from models.rhythm import Beat, Rhythm, RhythmSpec
-from stream import options
+from stream import outputs
 from stream.block import Block, Samples
 from stream.monitor.view import View
 from stream.past import BEATS_S
@@ -352,8 +352,8 @@ def test_a_model_without_rhythm_decides_all_the_same(bundle: Bundle) -> None:
     log = log_of(without, Source(stream))
     assert {line["rhythm"] for line in lines(log, "decision")} == {None}
     source = Source(stream)
-    assert options.header(without, source)["settings"]["rhythm"] is None
-    assert options.header(bundle, source)["settings"]["rhythm"]["block_frames"] >= 1
+    assert outputs.header(without, source)["settings"]["rhythm"] is None
+    assert outputs.header(bundle, source)["settings"]["rhythm"]["block_frames"] >= 1
 
 
 def test_the_snapshot_holds_the_beats_of_the_minute_before_its_trace_ends(bundle: Bundle) -> None:

@@ -21,7 +21,7 @@ from program import check_session, of_type, parsed
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.errors import DeviceError
-from stream import options
+from stream import outputs
 from stream.block import Block, Samples, joined, unheard
 from stream.controls import SAID_S, Controls, recordings
 from stream.monitor.keys import Key
@@ -80,7 +80,7 @@ def run(
     bundle: Bundle, source: Any, recorder: Recorder | None = None, prepare: Callable[[Session], None] = lambda _: None
 ) -> tuple[Session, list[dict[str, Any]]]:
     stream = io.StringIO()
-    session = Session(source, bundle, [JsonlSink(stream, "log", options.header(bundle, source))], recorder)
+    session = Session(source, bundle, [JsonlSink(stream, "log", outputs.header(bundle, source))], recorder)
     prepare(session)
     session.run()
     return session, parsed(stream.getvalue())

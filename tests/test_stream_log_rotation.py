@@ -23,7 +23,7 @@ from program import LAENNEC, lines, refused, run, surroundings
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.errors import LaennecError, SettingError
-from stream import options
+from stream import options, outputs
 from stream.patient import Patient
 from stream.session import Session
 from stream.sinks import log_file
@@ -120,8 +120,8 @@ def test_a_session_writes_the_same_lines_with_and_without_rotation(bundle: Bundl
         path = tmp_path / name / "log.jsonl"
         path.parent.mkdir()
         source = SimulatedSource(Patient("murmur"), 30, speed=None)
-        with options.log_file(path, rotation) as begun:
-            told = options.sinks(options.Output(path, quiet=True), begun(), bundle, source, screen=False)
+        with outputs.log_file(path, rotation) as begun:
+            told = outputs.sinks(options.Output(path, quiet=True), begun(), bundle, source, screen=False)
             Session(source, bundle, told).run()
     (whole,), cut = by_name(tmp_path / "whole"), by_name(tmp_path / "cut")
     assert len(cut) > 5

@@ -28,7 +28,7 @@ from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import STATUSES, Decision
 from models.errors import SettingError
-from stream import options
+from stream import options, outputs
 from stream.block import CONDITIONS, Block, Condition
 from stream.patient import Patient
 from stream.session import Session
@@ -416,5 +416,5 @@ def test_addresses_as_the_options_have_them() -> None:
     assert options.address(None, None) is None
     assert options.address(9000, None) == ("127.0.0.1", 9000)
     assert options.address(9000, "0.0.0.0") == ("0.0.0.0", 9000)
-    with options.metrics(None) as nothing:
+    with outputs.metrics(None) as nothing:
         assert nothing is None

@@ -29,7 +29,7 @@ from program import check_end, lines, of_type, parsed, refused, run, started, su
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.errors import InputFileError, SettingError
-from stream import gaps, options
+from stream import gaps, outputs
 from stream.block import Block, Samples
 from stream.session import Session
 from stream.simulate import Patient, init_state, step
@@ -99,7 +99,7 @@ def cut(samples: Samples, every: int, losses: dict[int, tuple[int, str]] | None 
 def session(bundle: Bundle, source: Any, recorder: Recorder | None = None) -> list[dict[str, Any]]:
     """The log of a session."""
     stream = io.StringIO()
-    Session(source, bundle, [JsonlSink(stream, "log", options.header(bundle, source))], recorder).run()
+    Session(source, bundle, [JsonlSink(stream, "log", outputs.header(bundle, source))], recorder).run()
     return parsed(stream.getvalue())
 
 

@@ -29,7 +29,7 @@ from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import STATUSES, Decision
 from models.errors import DeviceError, InputFileError, LaennecError, SettingError
-from stream import display, options, past
+from stream import display, options, outputs, past
 from stream.block import Block, Samples
 from stream.monitor.keyboard import NoKeyboard
 from stream.patient import Patient
@@ -112,7 +112,7 @@ def cut(samples: Samples, every: int, rate_hz: int = 4000, losses: dict[int, int
 
 def log_of(bundle: Bundle, source: Any) -> str:
     stream = io.StringIO()
-    Session(source, bundle, [JsonlSink(stream, "log", options.header(bundle, source))]).run()
+    Session(source, bundle, [JsonlSink(stream, "log", outputs.header(bundle, source))]).run()
     return stream.getvalue()
 
 
@@ -291,9 +291,9 @@ def test_an_empty_stream_has_a_whole_log(bundle: Bundle) -> None:
 def test_each_line_is_on_disk_as_soon_as_it_is_told(bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     seen: list[int] = []
-    with options.log_file(path) as opened:
+    with outputs.log_file(path) as opened:
         source = ListSource(cut(heart(6, 4000), 4000))
-        told = options.sinks(options.Output(path, quiet=True), opened(), bundle, source, screen=False)
+        told = outputs.sinks(options.Output(path, quiet=True), opened(), bundle, source, screen=False)
         Session(source, bundle, told).run(after_block=lambda: seen.append(len(lines(path.read_text()))))
     assert seen[0] >= 1
     assert seen[-1] > 8
@@ -400,10 +400,10 @@ def test_a_log_on_a_full_disk_is_one_refusal(bundle: Bundle) -> None:
     source = ListSource([])
 
     def log() -> None:
-        with options.log_file(dev_full()) as opened:
+        with outputs.log_file(dev_full()) as opened:
             stream = opened()
             assert stream is not None
-            JsonlSink(stream, "/dev/full", options.header(bundle, source))
+            JsonlSink(stream, "/dev/full", outputs.header(bundle, source))
 
     with pytest.raises(LaennecError, match=r"/dev/full.*free some space"):
         log()
@@ -552,10 +552,10 @@ def test_no_screen_where_another_output_is_asked_for() -> None:
 def test_the_sinks_are_those_asked_for(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
     source, log = ListSource(cut(heart(5, 4000), 400)), io.StringIO()
     output = options.Output(log=Path("log.jsonl"), json_lines=True)
-    Session(source, bundle, options.sinks(output, log, bundle, source, screen=False)).run()
+    Session(source, bundle, outputs.sinks(output, log, bundle, source, screen=False)).run()
     assert without_started(capsys.readouterr().out) == without_started(log.getvalue())
     for quiet, screen in ((True, False), (False, True)):
-        assert options.sinks(options.Output(quiet=quiet), None, bundle, source, screen) == []
+        assert outputs.sinks(options.Output(quiet=quiet), None, bundle, source, screen) == []
 
 
 @pytest.mark.parametrize(("text", "speed"), [("max", None), ("1", 1.0), ("0.5", 0.5), ("1e3", 1000.0)])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from models import bundle as bundles
 from models.errors import InputFileError, LaennecError, SettingError
-from stream import gaps, options
+from stream import gaps, outputs
 from stream.patient import Patient
 from stream.session import Session
 from stream.sessions import folder, listing, log_lines, removal, words
@@ -75,7 +75,7 @@ def kept(parent: Path, name: str = "2026-11-23T152000Z", lines: Lines = WHOLE) -
 def session(source: Any) -> Lines:
     """The log of a real session."""
     text, bundle = io.StringIO(), bundles.load(bundles.SHIPPED)
-    sink = JsonlSink(text, "a log", options.header(bundle, source))
+    sink = JsonlSink(text, "a log", outputs.header(bundle, source))
     Session(source, bundle, [sink]).run()
     return [json.loads(line) for line in text.getvalue().splitlines()]
 
