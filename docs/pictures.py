@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from models import bundle
 from stream.monitor.picture import svg
+from stream.monitor.view import View
 from stream.patient import Patient
 from stream.session import Session
 from stream.snapshot import Snapshot
@@ -33,7 +34,7 @@ def draw(picture: Picture) -> str:
 
     def look() -> None:
         # The newest only: drawing while listening is what the screen does, this keeps one frame of it.
-        seen[:] = [session.snapshot()]
+        seen[:] = [session.snapshot(View(keyboard=True))]
 
     session.run(look)
     return svg(seen[-1], *picture.size, f"laennec demo {picture.case}")

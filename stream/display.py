@@ -153,7 +153,7 @@ def summary(session: Session, kept: Path | None = None) -> None:
         kept: its folder, if it has one.
     """
     last = session.snapshot()
-    sink = PlainSink(sys.stdout)
+    sink = PlainSink(sys.stdout, last.rate_hz)
     with contextlib.suppress(BrokenPipeError):
         if last.decision:
             sink.decision(last.decision)

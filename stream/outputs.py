@@ -76,7 +76,7 @@ def sinks(output: Output, log: Lines | None, bundle: Bundle, source: Source, scr
     if output.json_lines and not output.quiet:
         told.append(JsonlSink(sys.stdout, "standard output", head))
     elif not (output.quiet or screen):
-        told.append(PlainSink(sys.stdout))
+        told.append(PlainSink(sys.stdout, source.rate_hz))
     return told
 
 

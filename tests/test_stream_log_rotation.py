@@ -406,7 +406,7 @@ def test_a_log_on_a_disk_that_gets_full_ends_with_a_whole_line_and_listening_goe
 ) -> None:
     source, plain, whole = SimulatedSource(Patient("normal"), 8, speed=None), io.StringIO(), io.StringIO()
     with opened(tmp_path / "x.jsonl") as file, files_of_at_most(length):
-        sinks = [JsonlSink(file.session(), "x", HEAD), PlainSink(plain), JsonlSink(whole, "whole", HEAD)]
+        sinks = [JsonlSink(file.session(), "x", HEAD), PlainSink(plain, 4000), JsonlSink(whole, "whole", HEAD)]
         session = Session(source, bundle, sinks)
         session.run()
         with pytest.raises(LaennecError, match=r"x\.jsonl: can't be written any more: File too large; free some space"):

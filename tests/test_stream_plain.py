@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from program import heart, succeed, write_wav
 
 from models.classes import CLASSES
 from models.rhythm import Beat
@@ -25,7 +28,7 @@ class Counting(io.StringIO):
 
 def lines_of(*decisions) -> list[str]:
     stream = io.StringIO()
-    sink = PlainSink(stream)
+    sink = PlainSink(stream, 4000)
     for d in decisions:
         sink.decision(d)
     return stream.getvalue().splitlines()
@@ -33,7 +36,7 @@ def lines_of(*decisions) -> list[str]:
 
 def test_a_session_in_lines():
     stream = Counting()
-    sink = PlainSink(stream)
+    sink = PlainSink(stream, 4000)
     sink.decision(replace(decided(2.0, None, "listening"), probabilities=None))
     sink.decision(decided(4.0, "murmur", heart_rate_bpm=78.2))
     sink.beat(Beat(4.2, "S1", 0.9))  # no line
@@ -45,7 +48,7 @@ def test_a_session_in_lines():
     assert stream.getvalue().splitlines() == [
         "00:00:02.0  listening",
         "00:00:04.0  sounds like murmur (p 0.83, quality 0.72, 78 bpm)",
-        "00:00:05.5  gap: 480 samples lost (ring overrun)",
+        "00:00:05.5  gap: 0.12 s lost, 480 samples (ring overrun)",
         "00:00:09.0  uncertain: no class stands out (quality 0.72)",
         "end: end of file; 48000 samples captured = 47020 analysed + 480 lost + 500 discarded",
     ]
@@ -95,8 +98,8 @@ def test_stamp_rounds_and_carries(t_s: float, text: str):
 def test_a_stream_that_cannot_show_a_character_does_not_end_the_session():
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    PlainSink(stream).gap(1.0, 7, "Gerät weg")
-    assert raw.getvalue().split(b"\n")[0] == b"00:00:01.0  gap: 7 samples lost (Ger?t weg)"
+    PlainSink(stream, 4000).gap(1.0, 7, "Gerät weg")
+    assert raw.getvalue().split(b"\n")[0] == b"00:00:01.0  gap: 0.00 s lost, 7 samples (Ger?t weg)"
 
 
 def test_a_closed_pipe_is_passed_on():
@@ -104,6 +107,37 @@ def test_a_closed_pipe_is_passed_on():
     os.close(reading)
     stream = os.fdopen(writing, "w")
     with pytest.raises(BrokenPipeError):
-        PlainSink(stream).gap(0.0, 1, "x")
+        PlainSink(stream, 4000).gap(0.0, 1, "x")
     with pytest.raises(BrokenPipeError):  # what is buffered is tried again on closing
         stream.close()
+
+
+#: As docs/formats.md has them.
+FORMS = (
+    r"(sounds like .+|no heart sound heard \(artifact\)) \(p [01]\.\d\d, quality [01]\.\d\d(, \d+ bpm)?\)",
+    r"(uncertain: no class stands out|poor signal: .+) \(quality [01]\.\d\d(, \d+ bpm)?\)",
+    r"listening",
+    r"gap: \d+\.\d\d s lost, \d+ samples \(.+\)",
+    r"device: (heard again|(stalled|lost|reconnecting|gone)( \(.+\))?)",
+)
+LAST = r"end: .+; \d+ samples captured = \d+ analysed \+ \d+ lost \+ \d+ discarded"
+
+
+def test_a_faulty_device_makes_lines_of_the_documented_forms_alone(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "heart.wav", heart(40.0))
+    faults = ("--fault", "unplug=3@12", "--fault", "stall=2@25", "--max-gap", 60)
+    *found, last = succeed("replay", path, "--plain", "--speed", "max", *faults).splitlines()
+    assert re.fullmatch(LAST, last)
+    times, said = zip(*(line.split("  ", 1) for line in found), strict=True)
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d", time) for time in times)
+    seen = {form: [text for text in said if re.fullmatch(form, text)] for form in FORMS}
+    assert sum(map(len, seen.values())) == len(said), said
+    assert [text.split(" (")[0] for text in seen[FORMS[-1]]] == [
+        "device: lost",
+        "device: reconnecting",
+        "device: reconnecting",
+        "device: heard again",
+        "device: stalled",
+        "device: heard again",
+    ]
+    assert len(seen[FORMS[3]]) == 1

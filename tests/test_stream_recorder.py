@@ -608,7 +608,7 @@ def test_where_gaps_cannot_be_written_the_recording_ends_before_the_gap(bundle: 
             gaps.beside(path).mkdir()
 
     seen = []
-    going = Session(ListSource(blocks, spoil), bundle, [PlainSink(plain)], Recorder(path, RATE_HZ))
+    going = Session(ListSource(blocks, spoil), bundle, [PlainSink(plain, 4000)], Recorder(path, RATE_HZ))
     going.run(after_block=lambda: seen.append((going.snapshot().recording, going.snapshot().notice)))
     (notice,) = [line for line in plain.getvalue().splitlines() if "notice" in line]
     assert notice.startswith("00:00:02.0  notice: the recording has ended: ")

@@ -20,15 +20,20 @@ def stamp(t_s: float) -> str:
 
 
 class PlainSink:
-    """Writes lines of stable wording to a text stream, each flushed at once.
+    """Writes lines of stable wording to a text stream, each flushed at once; docs/formats.md lists them.
+
+    Args:
+        stream: where to.
+        rate_hz: of the source, by which losses are told in seconds.
 
     Raises:
         BrokenPipeError: nobody can read it any more (`| head`, a closed terminal); noticed at each decision.
         LaennecError: the stream can't be written any more (disk full).
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, rate_hz: int) -> None:
         self._stream = stream
+        self._rate_hz = rate_hz
         self._last = ""
 
     def decision(self, d: Decision) -> None:
@@ -45,7 +50,7 @@ class PlainSink:
     def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
         """Write a line for lost audio; a decision that only repeats it is not written again."""
         self._last = "gap"
-        self.line(f"{stamp(t_s)}  gap: {lost_samples} samples lost ({reason})")
+        self.line(f"{stamp(t_s)}  gap: {lost_samples / self._rate_hz:.2f} s lost, {lost_samples} samples ({reason})")
 
     def condition(self, t_s: float, state: str, detail: str) -> None:
         """Write a line for what became of the device."""
