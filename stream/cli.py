@@ -139,9 +139,11 @@ def listen(
         held.append(live)
         return live
 
+    # The screen stands still while the next device is looked for.
+    inputs = Inputs(open_device, Input(device, channel), lambda: wedged.bounded(PortAudio().devices, limit_s=2.0))
     # ALSA and PortAudio write to standard error from C when a device dies.
     with wedged.left_behind(held), quiet_stderr():
-        running.run(Inputs(open_device, Input(device, channel), PortAudio().devices), model, output)
+        running.run(inputs, model, output)
 
 
 @app.command()

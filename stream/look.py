@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from models.bundle import Bundle
+from models.decide import Decision
 from stream import bands
 from stream.block import Condition, Source
 from stream.memory import Memory
@@ -13,6 +16,8 @@ from stream.past import Past
 from stream.pipeline import Pipeline
 from stream.snapshot import Level, Snapshot
 
+#: A decision is older than this where nothing was heard for so long.
+_LOST_S = 0.5
 _UNKNOWN = Level(float("nan"), float("nan"), 0.0)
 
 
@@ -49,11 +54,11 @@ def snapshot(
         trace_rate_hz=memory.rate_hz,
         trace_end_s=end_s,
         span_s=view.span_s,
-        decision=past.decision_at(end_s) if frozen else (history[-1] if history else None),
+        decision=_back_at(past, memory, end) if frozen else (history[-1] if history else None),
         history=history,
         beats=past.beats_before(end_s),
         cycles=past.cycles_before(end_s),
-        level=_UNKNOWN if standing.paused else pipeline.level,
+        level=_UNKNOWN if standing.paused or frozen else pipeline.level,
         ledger=pipeline.ledger,
         latency_s=age() + pipeline.delay_s if age and standing.condition.state == "listening" else None,
         recording=standing.recording,
@@ -68,3 +73,11 @@ def snapshot(
         marks=past.marks,
         view=view,
     )
+
+
+def _back_at(past: Past, memory: Memory, end: int) -> Decision | None:
+    """What was decided at a moment that is looked back at; where audio was lost just before it, only that."""
+    t_s = end / memory.rate_hz
+    made = past.decision_at(t_s)
+    heard = np.isfinite(memory.window(end - round(_LOST_S * memory.rate_hz), end))
+    return made if made is None or heard.any() else Decision(t_s, 0.0, None, "gap", None)

@@ -48,10 +48,10 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
         ):
             for opener in openers:
                 with _kept(output, log) as (own, own_log):
-                    kept = own.session
-                    controls.recording = recordings(own.record, kept or Path())
+                    controls.recording = recordings(own.record, own.session or Path())
                     wanted = replace(own, record=controls.recording() if recorded else None)
                     session = _session(opener(), bundle, wanted, own_log, terminal is not None, metrics)
+                    kept = own.session
                     if inputs and inputs.trouble:
                         session.notice(inputs.trouble)
                     stopper.watch(session)

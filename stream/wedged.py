@@ -27,11 +27,11 @@ class Closable(Protocol):
         """Whether it let it go."""
 
 
-def bounded(make: Callable[[], Made]) -> Made:
+def bounded(make: Callable[[], Made], limit_s: float = _LIMIT_S) -> Made:
     """What a call makes, on a thread of its own: where that hangs, Ctrl-C is still heard.
 
     Raises:
-        DeviceError: it does not come back within 10 s.
+        DeviceError: it does not come back in time.
     """
     made: list[Made] = []
     errors: list[BaseException] = []
@@ -48,7 +48,7 @@ def bounded(make: Callable[[], Made]) -> Made:
     _calls.append(over)
     with quiet_stderr():  # here, so that a thread that hangs does not keep standard error silent
         threading.Thread(target=work, name="ask the sound system", daemon=True).start()
-        if not over.wait(_LIMIT_S):
+        if not over.wait(limit_s):
             raise DeviceError("the sound system does not answer: restart it, or reconnect the device")
     if errors:
         raise errors[0]

@@ -287,6 +287,27 @@ def test_rm_deletes_nothing_where_nobody_can_be_asked(parent: Path) -> None:
     assert len(list(own.iterdir())) == 3
 
 
+def test_rm_refuses_a_session_that_still_runs_and_takes_one_that_was_killed(tmp_path: Path) -> None:
+    with started("demo", "--session", tmp_path, "--record", "x.wav", "--plain") as process:
+        while not (list(tmp_path.glob("*/log.jsonl")) and only(tmp_path).joinpath("log.jsonl").stat().st_size):
+            time.sleep(0.1)
+        own = only(tmp_path)
+        refused(run("session", "rm", own, "--yes"), 1, "still being kept", "end that one first")
+        assert {file.name for file in own.iterdir()} == {"log.jsonl", "x.wav"}
+        process.kill()
+        process.communicate(timeout=10)
+    succeed("session", "rm", own, "--yes")
+    assert not own.exists()
+
+
+def test_a_session_that_was_kept_is_reported_with_its_sound(kept: Path, tmp_path: Path) -> None:
+    said = succeed("report", only(kept), "--out", tmp_path / "x.html")
+    assert "6.0 s reported" in said
+    page = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "Phonocardiogram" in page
+    assert "without sound" not in page
+
+
 def test_rm_deletes_all_that_are_named_or_none(parent: Path) -> None:
     own = only(parent)
     refused(run("session", "rm", own.name, "2001-01-01T000000Z", "--in", parent, "--yes"), 3, "no such session")

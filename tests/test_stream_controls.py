@@ -20,6 +20,7 @@ from program import check_session, of_type, parsed
 
 from models import bundle as bundles
 from models.bundle import Bundle
+from models.decide import Decision
 from models.errors import DeviceError
 from stream import outputs
 from stream.block import Block, Samples, joined, unheard
@@ -185,6 +186,25 @@ def test_looking_back_shows_what_was_shown_then(bundle: Bundle) -> None:
     assert early.decision is None
     assert all(beat.t_s <= 0.5 for beat in early.beats)
     assert len(early.trace) == 0.5 * early.trace_rate_hz
+
+
+def test_looking_back_into_lost_time_shows_no_heart(bundle: Bundle) -> None:
+    """What was decided before the pause must not stand over a blank trace."""
+    source = Blocks(heart(30), RATE_HZ // 10)
+
+    def prepare(session: Session) -> None:
+        source.before[120] = lambda: session.pause(True)
+        source.before[240] = lambda: session.pause(False)
+
+    session, _ = run(bundle, source, prepare=prepare)
+    before, within_s, after = (session.snapshot(View(frozen_at_s=t_s)) for t_s in (11.0, 20.0, 29.0))
+    assert before.decision is not None
+    assert before.decision.probabilities is not None
+    assert within_s.decision == Decision(20.0, 0.0, None, "gap", None)
+    assert np.isnan(within_s.trace[-RATE_HZ // 2 :]).all()
+    assert after.decision is not None
+    assert after.decision.t_s > 24
+    assert np.isnan(within_s.level.rms)
 
 
 def test_bell_and_diaphragm_change_the_trace_and_nothing_else(bundle: Bundle, tmp_path: Path) -> None:

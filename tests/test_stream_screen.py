@@ -206,4 +206,4 @@ def test_what_is_not_whole_is_not_drawn_as_sound():
     terminal, screen = opened((120, 40))
     screen.draw(hot)
     terminal.read()
-    assert "silence" in "\n".join(terminal.lines)
+    assert "nothing heard" in "\n".join(terminal.lines)

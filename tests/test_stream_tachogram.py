@@ -251,8 +251,8 @@ def test_shades_rise_with_the_level():
 def test_everything_that_can_be_said_can_be_said_in_large_letters():
     kinds = [case.decided(1.0, name) for name in CLASSES]
     kinds += [case.decided(1.0, None, status) for status in decide.STATUSES if status != "ok"]
-    said = [*itertools.chain(*(words.large_words(d, "listening") for d in [*kinds, None]))]
-    said += [words.large_words(None, c)[0] for c in ("stalled", "lost", "reconnecting", "gone")]
+    said = [" ".join(filter(None, words.large_words(d, "listening"))) for d in [*kinds, None]]
+    said += [words.large_words(None, c)[1] for c in ("paused", "stalled", "lost", "reconnecting", "gone")]
     assert "SOUNDS LIKE MURMUR" in said
     assert "NO HEART SOUND" in said
     for word, scale in itertools.product([*said, "0123456789 BPM ?"], letters.LINES):
@@ -272,15 +272,18 @@ def test_a_large_letter():
 
 @pytest.mark.parametrize("width", [58, 78, 118, 158])
 @pytest.mark.parametrize("label", CLASSES)
-def test_large_words_fit_and_say_sounds_like_where_it_fits(width: int, label: str):
+def test_large_words_fit_and_always_say_sounds_like(width: int, label: str):
     snapshot = replace(case.murmur(), decision=case.decided(97.0, label))
     for scale, lines in letters.LINES.items():
         found = answer.large_decision(snapshot, width, scale)
-        assert len(found) == lines
+        assert len(found) == lines + 1
         assert {line.cell_len for line in found} == {width}
-        whole = letters.large(words.large_words(snapshot.decision, "")[0])
+        above, word = words.large_words(snapshot.decision, "")
+        whole = letters.large(f"{above} {word}".strip())
+        caption, *large = (line.plain for line in found)
+        assert caption.strip() == (above if len(whole[0]) > width else "")
         if len(whole[0]) <= width and scale == 1:
-            assert [line.plain[: len(part)] for line, part in zip(found, whole, strict=True)] == whole
+            assert [line[: len(part)] for line, part in zip(large, whole, strict=True)] == whole
 
 
 # The bars

@@ -9,7 +9,7 @@ from rich.text import Text
 from models.classes import CLASSES
 from stream.monitor import held, letters
 from stream.monitor.bars import known, percent
-from stream.monitor.line import by_commas, first_fit, shorten, spread, styled
+from stream.monitor.line import by_commas, first_fit, fit, shorten, spread, styled
 from stream.monitor.meters import large_rate
 from stream.monitor.theme import STYLES
 from stream.monitor.words import clock, headline, held_s, kind, large_words
@@ -22,14 +22,21 @@ def _looks(snapshot: Snapshot) -> str:
 
 
 def large_decision(snapshot: Snapshot, width: int, scale: int) -> list[Text]:
-    """The decision in letters as large as fit, of `scale` at most, and the heart rate at their right where both fit."""
-    words = large_words(snapshot.decision, _condition(snapshot))
+    """A line, and the decision in letters as large as fit, of `scale` at most; at their right the heart rate.
+
+    Where "sounds like" is too long for large letters it stands in the line above, else that is blank.
+    """
+    above, word = large_words(snapshot.decision, _condition(snapshot))
     rate = "" if held.unheard(snapshot) else large_rate(snapshot.decision)
-    left = next((fits for word in words for size in range(scale, 0, -1) if (fits := _fitting(word, size, width))), [""])
+    sizes = range(scale, 0, -1)
+    left = next((fits for size in sizes if (fits := _fitting(f"{above} {word}".strip(), size, width))), None)
+    caption = Text() if left or not above else styled(above, _looks(snapshot))
+    left = left or next((fits for size in sizes if (fits := _fitting(word, size, width))), [""])
     right = _fitting(rate, 2 if len(left) == letters.LINES[2] else 1, width - len(left[0]) - 4) if rate else []
     lines = zip_longest(left, right, range(letters.LINES[scale]), fillvalue="")
     return [
-        spread(styled(str(word), _looks(snapshot)), styled(str(beside), "bold"), width) for word, beside, _ in lines
+        fit(caption, width),
+        *(spread(styled(str(part), _looks(snapshot)), styled(str(beside), "bold"), width) for part, beside, _ in lines),
     ]
 
 

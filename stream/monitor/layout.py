@@ -123,7 +123,7 @@ def _decision(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:
     lines = answer.decision_lines(snapshot, width, has.two_line_decision)
     if not has.large:
         return lines
-    return [Text(), *answer.large_decision(snapshot, width, has.large), *lines, Text()]
+    return [*answer.large_decision(snapshot, width, has.large), *lines, Text()]
 
 
 def _timeline(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
+import numpy as np
 from rich.cells import cell_len
 from rich.text import Text
 
@@ -74,7 +75,8 @@ def _on_grid(trace: str, columns: Sequence[int]) -> Text:
 def _trace_captions(snapshot: Snapshot, shown: Extremes) -> tuple[str, str, str]:
     low, high = snapshot.band_hz
     db = scale_db(shown)
-    edge = "silence" if db is None else f"edge {signed(db)} dBFS{' fixed' * (shown.edge_db is not None)}"
+    nothing = "nothing heard" if np.isnan(shown.low).all() else "silence"
+    edge = nothing if db is None else f"edge {signed(db)} dBFS{' fixed' * (shown.edge_db is not None)}"
     name = "" if snapshot.view.sound == "wide" else f"{snapshot.view.sound} "
     facts = f"{shown.division_s:g} s/div · {name}{low:g}–{high:g} Hz"
     return (

@@ -60,14 +60,16 @@ _LARGE_DEVICE = {
 }
 
 
-def large_words(decision: Decision | None, condition: str) -> tuple[str, ...]:
-    """The headline in as few words as can be, long to short, in capitals, for large letters."""
+def large_words(decision: Decision | None, condition: str) -> tuple[str, str]:
+    """The headline in as few words as can be, in capitals, for large letters: what may stand small above, and the rest.
+
+    A class alone would read as a finding: "sounds like" always stands with it.
+    """
     name = kind(decision)
     alone = _LARGE_DEVICE.get(condition) or _LARGE.get(name)
     if alone:
-        return (alone.upper(),)
-    word = WORDS[name].split(" (", maxsplit=1)[0].upper()
-    return f"SOUNDS LIKE {word}", word
+        return "", alone.upper()
+    return "SOUNDS LIKE", WORDS[name].split(" (", maxsplit=1)[0].upper()
 
 
 #: What a screen says in place of the decision while the device gives nothing.

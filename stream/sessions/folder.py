@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,11 @@ from stream import gaps
 from stream.sessions import log_lines
 from stream.sessions.summary import Summary, checked, summarise
 from stream.sinks.put_away import older
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 LOG = "log.jsonl"
 SUMMARY = "summary.json"
@@ -50,13 +56,46 @@ def begun(parent: Path) -> Iterator[Path]:
         LaennecError: at the end, the summary can't be written.
     """
     path = _made(parent)
+    with _held(path):
+        try:
+            yield path
+        except BaseException:
+            with contextlib.suppress(LaennecError):  # why it failed matters more
+                _finish(path)
+            raise
+        _finish(path)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Until this is over, `is_kept`; also where the program is killed, it ends with it."""
+    with contextlib.ExitStack() as leaving:
+        if fcntl:
+            descriptor = os.open(path, os.O_RDONLY)
+            leaving.callback(os.close, descriptor)
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a session is still being kept there; never on Windows, where that can't be known.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if not fcntl:
+        return False
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield path
-    except BaseException:
-        with contextlib.suppress(LaennecError):  # why it failed matters more
-            _finish(path)
-        raise
-    _finish(path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def summary_of(path: Path) -> Summary:

@@ -31,10 +31,11 @@ def remove(path: Path) -> Removed:
     The log goes last: what is left when something fails can still be named and deleted.
 
     Raises:
-        LaennecError: not all of it can be deleted.
+        LaennecError: the session still runs, or not all of it can be deleted.
     """
     files = length = 0
     try:
+        _refuse_kept(path)
         own, others = folder.own_files(path)
         for file in sorted(own, key=lambda file: file.name == folder.LOG):
             size = file.lstat().st_size
@@ -53,15 +54,21 @@ def asked(path: Path) -> str:
     """A line that says what would be deleted.
 
     Raises:
-        LaennecError: the folder can't be read.
+        LaennecError: the session still runs, or the folder can't be read.
     """
     try:
+        _refuse_kept(path)
         own, others = folder.own_files(path)
         length = sum(file.lstat().st_size for file in own)
     except OSError as error:
         raise LaennecError(f"{path}: can't be read: {error.strerror}; check its permissions") from error
     kept = words.listed([file.name for file in others])
     return f"{path}: {len(own)} files, {words.megabytes(length)}" + (f" (stays: {kept})" if others else "")
+
+
+def _refuse_kept(path: Path) -> None:
+    if folder.is_kept(path):
+        raise LaennecError(f"{path}: is still being kept by a running session; end that one first")
 
 
 def told(done: Removed) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +16,8 @@ from stream.sources.quiet import quiet_stderr
 #: Rates tried where the wanted one is refused, after the device's own: what sound cards have, then telephony's.
 USUAL_RATES_HZ = (48_000, 44_100, 96_000, 16_000, 8_000)
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+#: PortAudio may not be asked on one thread while it starts anew on another.
+_listing = threading.Lock()
 
 
 class Wanted(NamedTuple):
@@ -86,7 +89,7 @@ class PortAudio:
 
     def devices(self, anew: bool = False) -> list[DeviceInfo]:
         """See `Backend`; `list_devices` says what is raised."""
-        with quiet_stderr():
+        with quiet_stderr(), _listing:
             if anew:
                 _start_anew(load())
             return list_devices()
