@@ -77,6 +77,7 @@ def open_session(path: Path, data: bytes) -> Any:
     options.log_severity_level = 4  # our one line says it; ONNX Runtime would print its own beside it
     try:
         # Folding runs operators here, where they can't be interrupted; without it the answers take no longer.
+        onnxruntime.disable_telemetry_events()
         return onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
         )

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,8 @@ from stream.sinks.plain import PlainSink
 FRAME_S = 0.12
 _LAST_WAIT_S = 5.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_CLOSED = getattr(signal, "SIGHUP", None)
+AGAIN_S = 0.5
 #: Leaves the alternate screen and shows the cursor, where nothing can be waited for any more.
 _GIVE_BACK = b"\x1b[?1049l\x1b[?25h"
 
@@ -199,7 +202,9 @@ def _run_under(session: Session, terminal: Terminal, controls: Controls) -> None
 def stopping(give_back: Callable[[], None] = lambda: None) -> Iterator[Stopper]:
     """Ctrl-C, SIGTERM and a closed terminal end sessions in good order; a second signal does what it always does.
 
-    Before the first session there is nothing to be ended in good order: then the first one ends the program.
+    But for one that comes with the first: shells, terminals and `timeout` may each send theirs. A terminal is closed
+    once, however often that is told. Before the first session there is nothing to be ended in good order: then the
+    first one ends the program.
 
     Args:
         give_back: called before a second signal ends the program at once.
@@ -209,15 +214,20 @@ def stopping(give_back: Callable[[], None] = lambda: None) -> Iterator[Stopper]:
     # `nohup` asks a program to outlive its terminal.
     numbers = [n for n in numbers if n.name != "SIGHUP" or signal.getsignal(n) != signal.SIG_IGN]
 
+    first_s: list[float] = []
+
     def ask(number: int, _frame: Any) -> None:
-        signal.signal(number, again if before[number] == signal.SIG_DFL else before[number])
         if not stopper.watches:  # the device is still being opened, which may hang
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-        stopper.ask()
+        if not first_s:
+            first_s.append(time.monotonic())
+            stopper.ask()
+        elif number != _CLOSED and time.monotonic() - first_s[0] > AGAIN_S:
+            again(number)
 
-    def again(number: int, _frame: Any) -> None:
+    def again(number: int) -> None:
         give_back()
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[number])
         os.kill(os.getpid(), number)
 
     before = {number: signal.getsignal(number) for number in numbers}
@@ -226,5 +236,6 @@ def stopping(give_back: Callable[[], None] = lambda: None) -> Iterator[Stopper]:
     try:
         yield stopper
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not first_s:  # else the program is about to end, and the same signal may come again before it has
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -17,6 +17,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Tally:
     """How far a table has come, in rows; total is None as long as it is not known."""
 
+    begun: int = 0  # one more than `written` while a row is being written
     written: int = 0
     total: int | None = None
 
@@ -55,4 +56,5 @@ def at_a_signal(tally: Tally) -> Iterator[None]:
 def _told(tally: Tally) -> str:
     if tally.total is None:
         return "no row was written"
-    return f"{tally.written} of {tally.total} rows were written"
+    perhaps = f" or {tally.begun}" * (tally.begun > tally.written)
+    return f"{tally.written}{perhaps} of {tally.total} rows were written"

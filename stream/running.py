@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from models import bundle as bundles
 from models.bundle import Bundle
 from models.errors import LaennecError
@@ -63,6 +65,8 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
     finally:
         if session and screen_wanted:
             display.summary(session, kept)
+        elif kept and not (output.json_lines or output.quiet):
+            typer.echo(f"kept in {kept}")
 
 
 @contextlib.contextmanager

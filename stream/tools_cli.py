@@ -45,6 +45,7 @@ def classify(
         heard = classifier.rows(found, bundle, channel, jobs)
         with contextlib.closing(heard), table(out, classifier.COLUMNS) as write:
             for row in heard:
+                tally.begun += 1
                 write(row)
                 tally.written += 1
                 bad += bool(row["error"])

@@ -162,6 +162,23 @@ def test_signal_ends_a_session(tmp_path: Path, model: Path, command: list[str], 
         check_end(running, lambda r: r.process.send_signal(number), "stopped")
 
 
+@pytest.mark.parametrize("later_s", [0.0, 0.02])
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@demo_alone
+def test_signal_that_is_sent_twice_at_once_is_one(
+    tmp_path: Path, model: Path, command: list[str], number: int, later_s: float
+) -> None:
+    """As where kernel and shell both tell that a terminal is closed."""
+
+    def end(running: Running) -> None:
+        running.process.send_signal(number)
+        time.sleep(later_s)
+        running.process.send_signal(number)
+
+    with session(tmp_path, command, model, "--plain") as running:
+        check_end(running, end, "stopped")
+
+
 @everything
 def test_reader_that_goes_away_ends_a_session_also_where_there_is_nothing_to_write(
     tmp_path: Path, model: Path, command: list[str]

@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from rich.text import Text
 
-from models.classes import CLASSES
+from models.classes import CLASSES, WORDS
 from stream.monitor import held, letters
 from stream.monitor.bars import known, percent
 from stream.monitor.line import by_commas, first_fit, fit, shorten, spread, styled
@@ -76,6 +76,10 @@ def _standing(snapshot: Snapshot) -> list[str]:
     facts = [f"for {clock(held_s(decision, snapshot.history))}"]
     if decision.label is not None and decision.probabilities is not None:
         facts.append(f"p {percent(known(decision.probabilities[CLASSES.index(decision.label)]))}")
+    elif decision.status == "uncertain" and decision.probabilities is not None:
+        likeliest = max(range(len(CLASSES)), key=decision.probabilities.__getitem__)
+        name = WORDS[CLASSES[likeliest]].split(" (", maxsplit=1)[0]
+        facts.append(f"likeliest {name}, {percent(known(decision.probabilities[likeliest]))}: too little")
     facts.append(f"last {decision.window_s:.1f} s heard")
     early = len(decision.regularity.premature) if decision.regularity else 0
     return [*facts, f"{early} early beat{'s' * (early > 1)} in 10 s, marked !"] if early else facts

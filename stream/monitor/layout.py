@@ -150,7 +150,9 @@ def _finish(line: Text, width: int, ascii_only: bool) -> Text:
 def _too_small(width: int, height: int) -> Text:
     need = f"{MIN_WIDTH}x{MIN_HEIGHT}"
     forms = (
+        f"Laennec's screen needs {need} characters; this terminal has {width}x{height}. Listening goes on.",
         f"Laennec's screen needs {need} characters; this terminal has {width}x{height}.",
+        f"needs {need}, has {width}x{height}; listening goes on",
         f"needs {need}, has {width}x{height}",
         f"needs {need}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -22,6 +23,7 @@ from stream.monitor.words import clock
 from stream.snapshot import Level, Snapshot
 
 _METER_WIDTHS = (22, 28, 40)
+_TIMES_S = (1, 2, 4, 10, 30)  # apart
 _LABELLED = 70  # from here on there is room to call cycles cycles
 
 
@@ -97,7 +99,7 @@ def _spectrogram_captions(snapshot: Snapshot, edge_db: float | None) -> tuple[st
 
 
 def _time_marks(shown: Extremes, width: int) -> Text:
-    """A tick for each division, the time at each whole second where there is room for it."""
+    """A tick for each division, and the time at whole seconds, as many as there is room for."""
     marks = division_marks(shown, width)
     cells = [" "] * width
     for column, _ in marks:
@@ -105,7 +107,8 @@ def _time_marks(shown: Extremes, width: int) -> Text:
     room = width / shown.span_s
     for column, t_s in marks:
         time = clock(t_s)
-        if t_s == int(t_s) and column + len(time) < width and len(time) + 2 < room:
+        every_s = next((s for s in _TIMES_S if len(time) + 2 < room * s), math.inf)
+        if t_s % every_s == 0 and column + len(time) < width:
             cells[column + 1 : column + 1 + len(time)] = time
     return styled("".join(cells), FAINT)
 

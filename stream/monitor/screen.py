@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from types import TracebackType
 
 from rich.color import ColorSystem
@@ -76,7 +77,8 @@ class Screen:
         if not self._entered:
             return
         size = self._console.size
-        lines = render(snapshot, size, self._console.options.ascii_only, self._theme.ramp).renderables
+        ascii_only = self._console.options.ascii_only or _plain_locale()
+        lines = render(snapshot, size, ascii_only, self._theme.ramp).renderables
         cells = self._pen.page(lines, *size)
         afresh = size != self._size
         told = changes([] if afresh else self._shown, cells)
@@ -92,3 +94,11 @@ class Screen:
 
 def _possible(console: Console, theme: Theme) -> Theme:
     return theme if console.color_system in {"256", "truecolor"} and not console.no_color else AUTO
+
+
+def _plain_locale() -> bool:
+    """Whether the user asked for the C locale by name: Python writes UTF-8 then all the same."""
+    named = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    # What Python itself sets where it finds the C locale does not count.
+    chosen = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE", "C.UTF-8") == "C.UTF-8"
+    return named in {"C", "POSIX"} and bool(chosen)

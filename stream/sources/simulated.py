@@ -35,7 +35,7 @@ class SimulatedSource:
         speed: float | None = 1.0,
     ) -> None:
         if duration_s is not None and not 0 < duration_s < math.inf:
-            raise SettingError(f"duration_s must be above 0 and finite, not {duration_s}; leave it out for endless")
+            raise SettingError(f"--seconds {duration_s:g}: give a number above 0, or leave it out for no end")
         if block_samples is not None and block_samples < 1:
             raise SettingError(f"block_samples must be 1 or more, not {block_samples}")
         self._patient = patient
