@@ -22,7 +22,9 @@ SHORTEST_S, LONGEST_S = 0.3, 2.2  # of a cycle: 200 bpm, and the pause after an 
 _LEAST_CYCLES = 3
 _LEAST_FOR_PREMATURE = 5
 _LEAST_CONFIDENCE = 0.5
-_SURE = 0.7  # mean confidence of beats that are as sure as those of clear recordings
+#: From this confidence on a heart rate is called sure: on the screen, and in a session's summary.
+SURE = 0.75
+_CLEAR = 0.7  # mean confidence of beats that are as sure as those of clear recordings
 #: A cycle further from the median than this share speaks against the rate.
 _LIKE = 0.15
 #: An early beat cuts its cycle to some .5-.7; respiration alone to .85 at most (Task Force 1996; children more).
@@ -71,7 +73,7 @@ def assess(beats: Sequence[Beat], heard_s: float) -> Regularity:
     span_s = min(MEMORY_S, max(heard_s, _LEAST_CYCLES * median_s))
     filled = min(1.0, max(_filled_s(s1, median_s), _filled_s(s2, median_s)) / span_s)
     sure = float(np.mean([beat.confidence for beat in recent]))
-    confidence = filled * min(1.0, sure / _SURE)
+    confidence = filled * min(1.0, sure / _CLEAR)
     rate = 60 / float(np.mean(both[_alike(both, median_s)])) if confidence >= _LEAST_CONFIDENCE else None
     if len(s1.lengths_s) < _LEAST_CYCLES:
         return Regularity(rate, confidence, None, None, ())

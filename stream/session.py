@@ -9,7 +9,7 @@ from threading import Lock
 
 from models.bundle import Bundle
 from models.decide import Decision
-from models.errors import LaennecError, SettingError
+from models.errors import LaennecError
 from models.rhythm import Beat
 from stream import look
 from stream.block import Block, Condition, Source, unheard
@@ -18,6 +18,7 @@ from stream.past import Past
 from stream.pipeline import Event, Gap, Pipeline
 from stream.sinks.hindered import HinderedError
 from stream.sinks.recorder import Recorder
+from stream.sinks.recording import Recording
 from stream.sinks.sink import Sink
 from stream.snapshot import Ledger, Snapshot
 
@@ -38,7 +39,7 @@ class Session:
         self._source = source
         self._bundle = bundle
         self._sinks = sinks
-        self._recorder = recorder
+        self._recording = Recording(recorder, source.rate_hz, self._tell_notice, self._log_notice)
         self._pipeline = Pipeline(bundle, source.rate_hz)
         self._past = Past()
         self._asked: deque[Callable[[], None]] = deque()  # to be done on the thread that runs
@@ -69,7 +70,7 @@ class Session:
 
     def record(self, path: Path | None) -> None:
         """Keep the audio from now on, in a new file; or, with None, no longer."""
-        self._asked.append(lambda: self._begin_recording(path) if path else self._end_recording())
+        self._asked.append(lambda: self._recording.begin(path) if path else self._recording.end())
 
     def notice(self, text: str) -> None:
         """Tell the listener something that must be known."""
@@ -108,8 +109,7 @@ class Session:
             raise self._failure
 
     def _hear(self, block: Block) -> None:
-        if self._recorder:
-            self._tell_notice(self._recorder.block(block))
+        self._recording.block(block)
         self._tell(self._pipeline.process(block))
 
     def _keep_last_mark(self) -> None:
@@ -137,15 +137,13 @@ class Session:
                 reason = self._stop_reason
             self._keep_last_mark()
             self.recorded_to_end = bool(self.recording)
-            if self._recorder:
-                self._tell_notice(self._recorder.close())
+            self._recording.close()
             self._ended = reason  # nothing is told after the end
             self._each(lambda sink: sink.end(self._pipeline.ledger, reason))
         finally:
             self._ended = reason
             self._source.close()
-            if self._recorder:
-                self._recorder.close()
+            self._recording.close()  # nothing is told any more
 
     def _tell(self, events: list[Event]) -> None:
         for event in events:
@@ -184,25 +182,6 @@ class Session:
         self._past.decide(made)
         self._each(lambda sink: sink.decision(made))
 
-    def _begin_recording(self, path: Path) -> None:
-        """It begins at the next sample; its own time counts from there, so the log says where that is."""
-        self._end_recording()
-        try:
-            self._recorder = Recorder(path, self._source.rate_hz)
-        except SettingError as error:
-            self._tell_notice(str(error))
-        else:
-            self._log_notice(f"recording begins: {self._recorder.name}")
-
-    def _end_recording(self) -> None:
-        if not self._recorder:
-            return
-        name = self._recorder.name
-        self._tell_notice(self._recorder.close())
-        self._recorder = None
-        if name:
-            self._log_notice(f"recording ends: {name}")
-
     def _each(self, tell: Callable[[Sink], None]) -> None:
         """Tell every sink; one that fails, or whose reader has gone (`| head`), is left out and ends the session.
 
@@ -236,8 +215,7 @@ class Session:
     @property
     def recording(self) -> str:
         """Name of the file that is being recorded; empty where none is."""
-        recorder = self._recorder
-        return recorder.name if recorder else ""
+        return self._recording.name
 
     @property
     def now_s(self) -> float:

@@ -25,13 +25,13 @@ from models.bundle import Bundle
 from models.errors import LaennecError, SettingError
 from stream import options, outputs
 from stream.patient import Patient
+from stream.put_away import put_away
 from stream.session import Session
 from stream.sinks import log_file
 from stream.sinks.hindered import HinderedError
 from stream.sinks.jsonl import JsonlSink
 from stream.sinks.log_file import LogFile, Rotation
 from stream.sinks.plain import PlainSink
-from stream.sinks.put_away import put_away
 from stream.snapshot import Ledger
 from stream.sources.simulated import SimulatedSource
 
@@ -200,7 +200,7 @@ def test_files_of_other_logs_and_impossible_days_do_not_move_the_names(tmp_path:
 
 def test_a_name_that_another_program_takes_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # It takes it after the folder was looked through.
-    monkeypatch.setattr("stream.sinks.put_away._stamps", lambda path: iter(()))
+    monkeypatch.setattr("stream.put_away._stamps", lambda path: iter(()))
     (tmp_path / "x.2026-11-23T120000.000Z.jsonl").write_text("theirs")
     (tmp_path / "x.jsonl").write_text("ours")
     assert put_away(tmp_path / "x.jsonl", NOON).read_text() == "ours"

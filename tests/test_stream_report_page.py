@@ -141,7 +141,7 @@ def test_outside_text_stays_text(page: Page, tmp_path: Path) -> None:
     log = write_log(
         tmp_path / "s.jsonl",
         session_line(
-            source={"kind": evil, "name": evil, "rate_hz": 4000}, model={"id": evil, "sha256": evil}, started=evil
+            source={"kind": evil, "name": evil, "rate_hz": 4000}, model={"id": evil, "sha256": evil}, laennec=evil
         ),
         decision(5.0, quality_reason=evil),
         {"type": "gap", "t_s": 1.0, "lost_samples": 40, "reason": evil},

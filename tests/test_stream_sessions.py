@@ -1,4 +1,4 @@
-"""What sessions leave behind: logs read back, summaries from their lines, folders listed and deleted, nothing else."""
+"""What sessions leave behind: summaries from their logs' lines, folders listed and deleted, nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from models.errors import InputFileError, LaennecError, SettingError
 from stream import gaps, outputs
 from stream.patient import Patient
 from stream.session import Session
-from stream.sessions import folder, listing, log_lines, removal, words
+from stream.sessions import folder, listing, removal, words
 from stream.sessions.summary import checked, summarise
 from stream.sinks.jsonl import JsonlSink
-from stream.sinks.log_file import LogFile, Rotation
 from stream.sources.file import FileSource
 from stream.sources.simulated import SimulatedSource
 from stream.sources.virtual import Fault, FaultySource
@@ -43,7 +41,8 @@ RHYTHM = {"confidence": 0.9, "variation": 0.1, "shortest": 0.9, "premature": []}
 
 def decision(t_s: float, label: str | None = "normal", status: str = "ok", **more: Any) -> dict[str, Any]:
     said = {"type": "decision", "t_s": t_s, "window_s": 4.0, "label": label, "status": status}
-    return {**said, "heart_rate_bpm": None, "rhythm": RHYTHM, **more}
+    unknown = {"probabilities": None, "quality": None, "quality_reason": "", "heart_rate_bpm": None}
+    return {**said, **unknown, "rhythm": RHYTHM, **more}
 
 
 def gap(t_s: float, lost: int) -> dict[str, Any]:
@@ -69,7 +68,7 @@ def kept(parent: Path, name: str = "2026-11-23T152000Z", lines: Lines = WHOLE) -
     return write(parent / name / folder.LOG, lines).parent
 
 
-# ---------------------------------------------------------------------------------------------- logs read back
+# ---------------------------------------------------------------------------------------------- summaries
 
 
 def session(source: Any) -> Lines:
@@ -83,79 +82,6 @@ def session(source: Any) -> Lines:
 @pytest.fixture(scope="module")
 def heard() -> Lines:
     return session(SimulatedSource(Patient("bigeminy"), 20.0, speed=None))
-
-
-def test_a_log_that_went_on_in_new_files_reads_as_one(heard: Lines, tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    # An older session's log of that name was put away too, and is not a part of this one.
-    write(path, [{**HEAD, "started": "2026-11-22T15:20:00+00:00"}, *WHOLE[1:]])
-    now = datetime(2026, 11, 23, 15, 20, tzinfo=UTC)
-    file = LogFile(path, Rotation(max_bytes=4000), lambda: now)
-    part = file.session()
-    for line in heard:
-        part.write(json.dumps(line) + "\n")
-        now += timedelta(seconds=1)
-    file.close()
-    assert len(list(tmp_path.iterdir())) > 4
-    assert list(log_lines.read(path)) == heard
-    files = log_lines.files(path)
-    assert sorted(file.name for file in tmp_path.iterdir())[1:] == [file.name for file in files]
-    shown = list(log_lines.read(files[1]))
-    assert shown == heard[: len(shown)], "a file that was put away: the log up to its end"
-    assert len(shown) < len(heard)
-
-
-def test_a_log_whose_beginning_is_gone_begins_with_its_session_line(tmp_path: Path) -> None:
-    write(tmp_path / "log.2026-11-22T000000.000Z.jsonl", [{**HEAD, "started": "2026-11-21T00:00:00+00:00"}, end(9)])
-    path = write(tmp_path / "log.jsonl", [{**HEAD, "continued": True}, decision(90.0)])
-    found = list(log_lines.read(path))
-    assert [line["type"] for line in found] == ["session", "end", "session", "decision"], "two sessions, not one"
-
-
-def test_reader_passes_over_a_line_without_its_end_and_keeps_unknown_types(tmp_path: Path) -> None:
-    path = write(tmp_path / "log.jsonl", [HEAD, {"type": "weather", "t_s": "wet"}])
-    with path.open("a") as file:
-        file.write('{"type": "decision", "t_s": 4.')
-    assert [line["type"] for line in log_lines.read(path)] == ["session", "weather"]
-
-
-DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no log": (lambda path: path.write_text('{"path": "x.wav"}\n'), "is no log of Laennec's"),
-    "binary": (lambda path: path.write_bytes(b"RIFF\xff\x00\n" * 9), "line 1 is damaged: it holds bytes that are no"),
-    "empty": (lambda path: path.touch(), "holds no whole line"),
-    "missing": (lambda path: None, "No such file"),
-    "folder": (lambda path: path.mkdir(), "Is a directory"),
-    "later schema": (lambda path: write(path, [{**HEAD, "schema": 2}]), "schema is not 1"),
-    "cut within": (
-        lambda path: path.write_text(json.dumps(HEAD) + '\n{"type": \n'),
-        "line 2 is damaged: it is no whole",
-    ),
-    "no type": (lambda path: write(path, [HEAD, []]), "line 2 is damaged: it has no type"),
-    "NaN": (lambda path: write(path, [HEAD, decision(float("nan"))]), "line 2 is damaged: it holds NaN"),
-    "infinite": (lambda path: path.write_text(json.dumps(HEAD) + '\n{"type":"beat","t_s":1e999}\n'), "no usable t_s"),
-    "text for a number": (lambda path: write(path, [HEAD, decision("4")]), "line 2 is damaged: it holds no usable t_s"),  # type: ignore[arg-type]
-    "unknown class": (lambda path: write(path, [HEAD, decision(4.0, "flutter")]), "no usable label"),
-    "true for a count": (lambda path: write(path, [HEAD, {**gap(1.0, 1), "lost_samples": True}]), "lost_samples"),
-    "no rate": (lambda path: write(path, [{**HEAD, "source": {**HEAD["source"], "rate_hz": 0}}]), "usable source"),  # type: ignore[dict-item]
-    "no zone": (lambda path: write(path, [{**HEAD, "started": "2026-11-23T15:20:00"}]), "no usable started"),
-    "no such time": (lambda path: write(path, [{**HEAD, "started": "0001-01-01T00:00:00Z"}]), "no usable started"),
-    "endless": (lambda path: path.write_text(json.dumps(HEAD) + "\n" + "[" * (2 << 20)), "line 2 is damaged"),
-    "nested": (lambda path: path.write_text(json.dumps(HEAD) + "\n" + "[" * 100_000 + "\n"), "nested without end"),
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGED)
-def test_damaged_log_is_refused_with_the_line_named(tmp_path: Path, kind: str) -> None:
-    damage, words_of_it = DAMAGED[kind]
-    path = tmp_path / "log.jsonl"
-    damage(path)
-    with pytest.raises(InputFileError, match=words_of_it) as refused:
-        list(log_lines.read(path))
-    assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
-
-
-# ---------------------------------------------------------------------------------------------- summaries
 
 
 def test_times_of_a_real_session_with_losses_add_up(heard: Lines, tmp_path: Path) -> None:
@@ -215,13 +141,6 @@ def test_summary_is_of_one_session() -> None:
         summarise([*WHOLE, *WHOLE])
     with pytest.raises(InputFileError, match="no session"):
         summarise([])
-
-
-def test_heart_rate_is_sure_where_the_screen_says_so() -> None:
-    from stream.monitor import panels
-    from stream.sessions.summary import SURE
-
-    assert panels._SURE == SURE
 
 
 JSON = st.recursive(

@@ -7,14 +7,13 @@ import math
 from rich.text import Text
 
 from models.decide import Decision
+from models.regularity import SURE
 from stream.monitor.bars import known
 from stream.monitor.line import bar, by_commas, first_fit, styled, wrapped
 from stream.monitor.theme import FAINT, NOTICE
 from stream.snapshot import Level, Snapshot
 
 _LEVEL_FLOOR_DB = -60.0
-#: From here on a heart rate is called sure.
-_SURE = 0.75
 
 
 def meters(snapshot: Snapshot, width: int, with_rate: bool) -> list[Text]:
@@ -69,7 +68,7 @@ def heart_rate(decision: Decision | None, width: int) -> str:
     rate = f"{rate_bpm:.0f} bpm"
     if decision.regularity is None:
         return rate
-    sure = decision.regularity.confidence >= _SURE
+    sure = decision.regularity.confidence >= SURE
     return first_fit(width, (f"{rate}, {'sure' if sure else 'unsure'}", rate if sure else f"{rate} ?"))
 
 

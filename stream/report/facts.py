@@ -47,11 +47,10 @@ def source(heard: Heard) -> str:
 
 
 def when(heard: Heard) -> str:
-    """The beginning, as a person writes it, in UTC or whatever zone the log has; else what the log says."""
-    try:
-        return datetime.fromisoformat(heard.started).strftime("%Y-%m-%d %H:%M:%S %Z").strip()
-    except ValueError:
-        return heard.started or "not known"
+    """The beginning, as a person writes it, in UTC or whatever zone the log has, if it is known."""
+    if not heard.started:
+        return "not known"
+    return datetime.fromisoformat(heard.started).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def answer(of: Sequence[Span]) -> tuple[str, str]:

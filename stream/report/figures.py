@@ -9,7 +9,7 @@ import numpy as np
 
 from models.rhythm import Beat
 from stream.report import sound as sounds
-from stream.report import strips, svg
+from stream.report import sound_strips, strips, svg
 from stream.report.axis import LEFT, PLOT, WIDTH, Axis, moment
 from stream.report.heard import Early, Heard, Span
 from stream.report.moments import Moment
@@ -86,17 +86,17 @@ def _levels(low: float, high: float) -> list[float]:
 def _add_sound(stack: _Stack, parts: Parts, sound: Sound) -> None:
     axis, columns = stack.axis, len(sound.low)
     xs = LEFT + PLOT * (np.arange(columns) + 0.5) / columns
-    full = strips.full_scale(sound.low, sound.high)
-    trace = strips.phonocardiogram(xs, sound.low, sound.high, axis, stack.top, 104, full)
+    full = sound_strips.full_scale(sound.low, sound.high)
+    trace = sound_strips.phonocardiogram(xs, sound.low, sound.high, axis, stack.top, 104, full)
     stack.add(trace, "Phonocardiogram", *_scale(sound, full))
     stack.drawn.append(_onsets(stack, parts, 104))
-    image = strips.spectrogram(sound.spectrogram, 0.0, sound.span_s, axis, stack.top, 84)
+    image = sound_strips.spectrogram(sound.spectrogram, 0.0, sound.span_s, axis, stack.top, 84)
     stack.add(image, "Spectrogram", "brighter: louder", "over 45 dB")
 
 
 def _scale(sound: Sound, full: float) -> tuple[str, ...]:
     low_hz, high_hz = sound.band_hz
-    return f"{low_hz:g}-{high_hz:g} Hz", "amplitude: relative,", strips.scale_words(full)
+    return f"{low_hz:g}-{high_hz:g} Hz", "amplitude: relative,", sound_strips.scale_words(full)
 
 
 def close(parts: Parts, sound: Sound, number: int) -> str:
@@ -105,13 +105,13 @@ def close(parts: Parts, sound: Sound, number: int) -> str:
     stack = _Stack(axis, _FLAGS)
     stack.add(strips.beats(parts.beats, parts.early, axis, stack.top), "Heart sounds", "S1 tall, S2 short")
     xs, low, high = _columns(cut)
-    full = strips.full_scale(low, high)
+    full = sound_strips.full_scale(low, high)
     stack.add(
-        strips.phonocardiogram(xs, low, high, axis, stack.top, 120, full), "Phonocardiogram", *_scale(sound, full)
+        sound_strips.phonocardiogram(xs, low, high, axis, stack.top, 120, full), "Phonocardiogram", *_scale(sound, full)
     )
     stack.drawn.append(_onsets(stack, parts, 120))
     spectrum = sounds.of_cut(cut, sound.band_hz)
-    stack.add(strips.spectrogram(spectrum, *cut.window, axis, stack.top, 84), "Spectrogram", "brighter: louder")
+    stack.add(sound_strips.spectrogram(spectrum, *cut.window, axis, stack.top, 84), "Spectrogram", "brighter: louder")
     bottom = stack.top - _BETWEEN
     over = [strips.gaps(parts.heard, axis, _FLAGS, bottom), strips.marks(parts.heard.marks, axis, 1, bottom)]
     stack.add(strips.time_marks(axis, bottom))

@@ -11,6 +11,7 @@ from models.bundle import Bundle
 from models.decide import Decision
 from models.errors import InputFileError, SettingError
 from models.rhythm import Beat
+from stream.log import reading
 from stream.monitor.words import clock
 from stream.pipeline import Gap, Pipeline
 from stream.report import recording as recordings
@@ -18,9 +19,9 @@ from stream.report import session_log, takes
 from stream.report.heard import Heard
 from stream.report.recording import Piece, Recording
 from stream.report.takes import Take
+from stream.sessions.folder import LOG
 from stream.sources.file import FileSource
 
-LOG_NAME = "log.jsonl"
 _NO_SOUND = "There is no sound to draw: no recording was kept, or it does not lie with the log (--audio gives it)."
 #: How a session's notice begins that says so.
 _RECORDING_ENDED = "the recording has ended"
@@ -51,21 +52,26 @@ def read(path: Path, audio: list[Path], number: int | None, channel: int | None,
         return _folder(path, audio, number, channel)
     if not path.exists():
         raise InputFileError(f"{path}: no such file; give a session folder, a log or a sound file")
-    if session_log.is_log(path) or path.suffix.lower() == ".jsonl":
-        heard = _one(path, session_log.read(path), number)
+    if path.suffix.lower() == ".jsonl" or _is_log(path):
+        heard = _one(path, session_log.sessions(reading.read(path)), number)
         return _joined(heard, recordings.of_files(audio or _hinted(path, heard)), channel, wanted=bool(audio))
     if audio or number is not None:
         raise SettingError(f"{path}: is no log: --audio and --number go with a session's log")
     return _sound(path, channel, model)
 
 
+def _is_log(path: Path) -> bool:
+    try:
+        return reading.is_log(path)
+    except OSError:  # said when it is read as a sound
+        return False
+
+
 def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | None) -> Given:
-    logs = [*sorted(p for p in folder.glob("log.*.jsonl")), folder / LOG_NAME]
-    if not logs[-1].is_file():
-        raise InputFileError(
-            f"{folder}: is no session: it holds no {LOG_NAME}; give a session folder, a log or a sound"
-        )
-    sessions = session_log.read_files(logs)
+    log = folder / LOG
+    if not log.is_file():
+        raise InputFileError(f"{folder}: is no session: it holds no {LOG}; give a session folder, a log or a sound")
+    sessions = session_log.sessions(reading.read_files(reading.every_file(log)))
     heard = _one(folder, sessions, number)
     if audio:
         return _joined(heard, recordings.of_files(audio), channel, wanted=True)
@@ -99,8 +105,8 @@ def _one(path: Path, sessions: list[Heard], number: int | None) -> Heard:
 
 def _hinted(log: Path, heard: Heard) -> list[Path]:
     """The recording that a log names as its source, where that lies beside it."""
-    name = heard.source.get("name")
-    if heard.source.get("kind") != "file" or not isinstance(name, str) or Path(name).name != name:
+    name = heard.source["name"]
+    if heard.source["kind"] != "file" or not name or Path(name).name != name:
         return []
     beside = log.with_name(name)
     return [beside] if beside.is_file() else []

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from models.bundle import Bundle
 from models.errors import LaennecError, SettingError
+from stream.put_away import put_away
 from stream.report import heard, moments, rows, sound
 from stream.report.figures import Parts
 from stream.report.inputs import Given
 from stream.sinks.log_file import utc_now
-from stream.sinks.put_away import put_away
 
 
 def parts(given: Given, model: Bundle) -> Parts:
@@ -51,13 +51,13 @@ def _png(given: Given, model: Bundle) -> bytes:
 def _labels(given: Given, model: Bundle) -> bytes:  # noqa: ARG001 - as the others
     from stream.report import labels
 
-    return labels.track(given.heard).encode("utf-8")
+    return labels.track(given.heard).encode("utf-8", "replace")
 
 
 def _table(given: Given, model: Bundle) -> bytes:  # noqa: ARG001 - as the others
     from stream.report import csv_table
 
-    return csv_table.text(given.heard).encode("utf-8")
+    return csv_table.text(given.heard).encode("utf-8", "replace")
 
 
 #: By the ending of the name.

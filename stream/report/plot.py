@@ -15,7 +15,7 @@ import numpy as np
 from models.classes import CLASSES
 from models.errors import SettingError
 from stream.monitor.theme import LETTERS
-from stream.report import facts, series, strips, style
+from stream.report import facts, series, sound_strips, strips, style
 from stream.report.axis import Axis
 from stream.report.figures import Parts
 from stream.report.heard import gap_end_s
@@ -105,14 +105,14 @@ def _of(parts: Parts) -> Sound:
 
 def _trace(row: Axes, parts: Parts) -> None:
     sound = _of(parts)
-    full = strips.full_scale(sound.low, sound.high)
+    full = sound_strips.full_scale(sound.low, sound.high)
     at_s = (np.arange(len(sound.low)) + 0.5) * sound.span_s / len(sound.low)
     row.fill_between(at_s, sound.low, sound.high, color=_TRACE, linewidth=0.4)
     row.set_ylim(-full, full)
     row.set_yticks([0])
     low_hz, high_hz = sound.band_hz
     row.set_title(
-        f"Phonocardiogram, {low_hz:g}-{high_hz:g} Hz; amplitude is relative, {strips.scale_words(full)}",
+        f"Phonocardiogram, {low_hz:g}-{high_hz:g} Hz; amplitude is relative, {sound_strips.scale_words(full)}",
         loc="left",
         fontsize=9,
         fontweight="bold",

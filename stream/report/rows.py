@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from stream.report import strips, svg
+from stream.report import sound_strips, strips, svg
 from stream.report.axis import LEFT, PLOT, WIDTH, Axis, moment
 from stream.report.heard import Early, Heard
 from stream.report.sound import Extremes, Sound
@@ -40,7 +40,7 @@ def count(span_s: float) -> int:
 
 def figures(heard: Heard, early: Sequence[Early], sound: Sound) -> Iterator[str]:
     """Some lines each, so that they fit on a sheet of paper."""
-    full = strips.full_scale(sound.fine.low, sound.fine.high)
+    full = sound_strips.full_scale(sound.fine.low, sound.fine.high)
     lines = count(heard.span_s)
     for first in range(0, lines, _A_FIGURE):
         shown = range(first, min(lines, first + _A_FIGURE))
@@ -63,7 +63,7 @@ def _line(heard: Heard, early: Sequence[Early], fine: Extremes, full: float, lin
     axis = Axis(float(line * line_s), float((line + 1) * line_s))
     own = slice(line * COLUMNS, (line + 1) * COLUMNS)
     xs = LEFT + np.arange(COLUMNS) + 0.5
-    trace = strips.phonocardiogram(xs, fine.low[own], fine.high[own], axis, top, _HEIGHT, full)
+    trace = sound_strips.phonocardiogram(xs, fine.low[own], fine.high[own], axis, top, _HEIGHT, full)
     label = svg.text(LEFT - 8, top + _HEIGHT / 2 + 4, moment(axis.start_s, fine=False), "right")
     over = [*strips.early_marks(early, axis, top - 10), strips.gaps(heard, axis, top, top + _HEIGHT)]
     return label + trace.body + "".join(over)

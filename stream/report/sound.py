@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from models.frontend import FrontEndSpec
 from stream.block import Samples
+from stream.report import spectrum as spectra
 from stream.report.band import BandPass
 from stream.report.recording import Recording
+from stream.report.spectrum import Spectrogram, Spectrum
 from stream.resample import Resampler
 
 Array = np.ndarray
 
 COLUMNS = 1000
-_FRAME, _LONG_HOP, _SHORT_HOP = 256, 128, 20  # of the spectrum, at 2 kHz: 128 ms, 64 ms, 10 ms
-_CUT_FRAME = 128
-_LEAST_POWER = 1e-20
 
 
 class Window(NamedTuple):
@@ -32,14 +30,6 @@ class Window(NamedTuple):
 
     start_s: float
     end_s: float
-
-
-class Spectrogram(NamedTuple):
-    """Power in dB relative to full scale, (bins, columns), lowest frequency first; NaN where nothing was recorded."""
-
-    db: Array
-    low_hz: float
-    high_hz: float
 
 
 class Extremes(NamedTuple):
@@ -103,7 +93,7 @@ def listen(
     rate_hz = spec.rate_hz
     envelope = _Envelope(span_s, rate_hz, max(1, min(COLUMNS, math.floor(span_s * rate_hz))))
     fine = _Envelope(fine_s, rate_hz, fine_columns)
-    spectrum = _Spectrum(span_s, rate_hz)
+    spectrum = Spectrum(span_s, rate_hz, COLUMNS)
     cuts = [_empty(window, rate_hz) for window in windows]
     end = 0
     for start, samples in _filtered(recording, spec):
@@ -120,7 +110,7 @@ def listen(
         band_hz=(spec.low_hz, spec.high_hz),
         low=envelope.low,
         high=envelope.high,
-        spectrogram=spectrum.result(spec),
+        spectrogram=spectrum.result((spec.low_hz, spec.high_hz)),
         fine=Extremes(fine.low, fine.high),
         cuts=tuple(cuts),
     )
@@ -128,8 +118,7 @@ def listen(
 
 def of_cut(cut: Cut, band_hz: tuple[float, float]) -> Spectrogram:
     """The spectrogram of some seconds, a column every 10 ms."""
-    power, bins_hz = _power(np.pad(cut.samples, _CUT_FRAME // 2), _CUT_FRAME, _SHORT_HOP, cut.rate_hz)
-    return _in_band(_decibels(power), bins_hz, band_hz)
+    return spectra.of_samples(cut.samples, cut.rate_hz, band_hz)
 
 
 def _filtered(recording: Recording, spec: FrontEndSpec) -> Iterator[tuple[int, Samples]]:
@@ -185,65 +174,6 @@ class _Envelope:
         at = column[starts]
         self.low[at] = np.fmin(self.low[at], np.minimum.reduceat(samples, starts))
         self.high[at] = np.fmax(self.high[at], np.maximum.reduceat(samples, starts))
-
-
-class _Spectrum:
-    """Mean power of each column and frequency."""
-
-    def __init__(self, span_s: float, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._span_samples = max(1.0, span_s * rate_hz)
-        self._hop = int(np.clip(self._span_samples // COLUMNS, _SHORT_HOP, _LONG_HOP))
-        self._columns = max(1, min(COLUMNS, math.floor(self._span_samples / self._hop)))
-        self._power = np.zeros((self._columns, _FRAME // 2 + 1))
-        self._counts = np.zeros(self._columns)
-        self._tail: Samples = np.zeros(0, dtype=np.float32)
-        self._at = -1  # index after the tail
-
-    def add(self, start: int, samples: Samples) -> None:
-        if start != self._at:  # what follows a gap: half a frame of silence, so that the edges are drawn too
-            self._end()
-            self._tail = np.zeros(_FRAME // 2, dtype=np.float32)
-        self._hear(start - len(self._tail), np.concatenate([self._tail, samples]))
-        self._at = start + len(samples)
-
-    def _end(self) -> None:
-        if len(self._tail):
-            self._hear(self._at - len(self._tail), np.pad(self._tail, (0, _FRAME // 2)))
-
-    def _hear(self, begin: int, held: Samples) -> None:
-        power, _ = _power(held, _FRAME, self._hop, self._rate_hz)
-        middle = begin + _FRAME // 2 + self._hop * np.arange(len(power))
-        column = np.clip(middle * self._columns / self._span_samples, 0, self._columns - 1).astype(np.int64)
-        np.add.at(self._power, column, power)
-        np.add.at(self._counts, column, 1)
-        self._tail = held[self._hop * len(power) :]
-
-    def result(self, spec: FrontEndSpec) -> Spectrogram:
-        self._end()
-        mean = self._power.T / np.where(self._counts, self._counts, np.nan)
-        bins_hz = np.arange(_FRAME // 2 + 1) * self._rate_hz / _FRAME
-        return _in_band(_decibels(mean.T), bins_hz, (spec.low_hz, spec.high_hz))
-
-
-def _power(samples: Array, frame: int, hop: int, rate_hz: int) -> tuple[Array, Array]:
-    """Power of each frame and bin (frames, bins), a full-scale sine being 0.5; and the bins' frequencies in Hz."""
-    bins_hz = np.arange(frame // 2 + 1) * rate_hz / frame
-    if len(samples) < frame:
-        return np.zeros((0, len(bins_hz))), bins_hz
-    window = np.hanning(frame)
-    spectra = np.fft.rfft(sliding_window_view(samples, frame)[::hop] * window, axis=1)
-    return np.asarray(2 * np.abs(spectra) ** 2 / window.sum() ** 2), bins_hz
-
-
-def _decibels(power: Array) -> Array:
-    return np.asarray(10 * np.log10(np.maximum(power, _LEAST_POWER))).T
-
-
-def _in_band(db: Array, bins_hz: Array, band_hz: tuple[float, float]) -> Spectrogram:
-    inside = np.flatnonzero((bins_hz >= band_hz[0]) & (bins_hz <= band_hz[1]))
-    half_hz = bins_hz[1] / 2
-    return Spectrogram(db[inside], float(bins_hz[inside[0]] - half_hz), float(bins_hz[inside[-1]] + half_hz))
 
 
 def _empty(window: Window, rate_hz: int) -> Cut:

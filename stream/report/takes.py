@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from stream.put_away import STAMP
 from stream.report.heard import Heard
 from stream.report.recording import Piece
 
 _SUFFIXES = (".wav", ".flac")
 _BEGINS = "recording begins: "
-_STAMPED = re.compile(r"(.+)\.\d{4}-\d\d-\d\dT\d{6}\.\d{3}Z")
+_STAMPED = re.compile(rf"(.+)\.{STAMP}")
 _NUMBERED = re.compile(r"(.+)\.(\d{1,6})")
 
 

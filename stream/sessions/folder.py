@@ -14,9 +14,9 @@ from typing import Any
 
 from models.errors import InputFileError, LaennecError, SettingError
 from stream import gaps
-from stream.sessions import log_lines
+from stream.log import reading
+from stream.put_away import older
 from stream.sessions.summary import Summary, checked, summarise
-from stream.sinks.put_away import older
 
 try:
     import fcntl
@@ -113,14 +113,14 @@ def marks(path: Path) -> list[dict[str, Any]]:
     Raises:
         InputFileError: the log can't be read or is damaged.
     """
-    return [line for line in log_lines.read(path / LOG) if line["type"] == "mark"]
+    return [line for line in reading.read(path / LOG) if line["type"] == "mark"]
 
 
 def is_ours(path: Path) -> bool:
     """Whether what lies in a folder named as a session is one: its log, or else its summary, was written by Laennec."""
     log = path / LOG
     with contextlib.suppress(OSError):
-        if _is_plain(log) and (log_lines.is_log(log) or not log.stat().st_size):
+        if _is_plain(log) and (reading.is_log(log) or not log.stat().st_size):
             return True
     return _stored(path) is not None
 
@@ -166,7 +166,7 @@ def _from_log(path: Path) -> Summary:
     except OSError as error:
         raise InputFileError(f"{path}: can't be read: {error.strerror}; check its permissions") from error
     try:
-        return summarise(log_lines.read(path / LOG), recordings)
+        return summarise(reading.read(path / LOG), recordings)
     except InputFileError as error:
         named = str(error) if str(path) in str(error) else f"{path / LOG}: {error}"
         raise InputFileError(named) from error

@@ -10,23 +10,9 @@ from typing import Any, TypedDict, cast
 from models.classes import CLASSES
 from models.decide import STATUSES
 from models.errors import InputFileError
-from stream.sessions.checks import (
-    LEDGER,
-    SCHEMA,
-    SOURCE,
-    count,
-    holding,
-    instant,
-    list_of,
-    maybe,
-    number,
-    one_of,
-    text,
-    wrong,
-)
-
-#: From this confidence on a heart rate is called sure, as on the screen.
-SURE = 0.75
+from models.regularity import SURE
+from stream.log.checks import count, holding, instant, keyed, list_of, maybe, number, one_of, text
+from stream.log.format import LEDGER, SCHEMA, SOURCE
 
 
 class HeartRate(TypedDict):
@@ -60,41 +46,40 @@ class Summary(TypedDict):
     reason: str | None
 
 
-_RATE = holding(dict.fromkeys(("median", "lowest", "highest", "sure_share"), number))
-_KIND = one_of(*CLASSES, *STATUSES)
-_CHECKS = {
-    "schema": one_of(SCHEMA),
-    "laennec": text,
-    "started": instant,
-    "complete": one_of(True, False),
-    "duration_s": number,
-    "source": SOURCE,
-    "model": text,
-    "time_s": lambda x: isinstance(x, dict) and all(map(_KIND, x)) and all(map(number, x.values())),
-    "heart_rate_bpm": maybe(_RATE),
-    "beats": holding({"S1": count, "S2": count}),
-    "early_beats": count,
-    "gaps": count,
-    "lost_s": number,
-    "marks": count,
-    "recordings": list_of(text),
-    "ledger": maybe(LEDGER),
-    "reason": maybe(text),
-}
+_RATE = holding(dict.fromkeys(("median", "lowest", "highest", "sure_share"), number()))
+_SUMMARY = holding(
+    {
+        "schema": one_of(SCHEMA),
+        "laennec": text,
+        "started": instant,
+        "complete": one_of(True, False),
+        "duration_s": number(),
+        "source": SOURCE,
+        "model": text,
+        "time_s": keyed(one_of(*CLASSES, *STATUSES), number()),
+        "heart_rate_bpm": maybe(_RATE),
+        "beats": holding({"S1": count(), "S2": count()}),
+        "early_beats": count(),
+        "gaps": count(),
+        "lost_s": number(),
+        "marks": count(),
+        "recordings": list_of(text),
+        "ledger": maybe(LEDGER),
+        "reason": maybe(text),
+    }
+)
 
 
 def checked(found: Any) -> Summary | None:
     """What was read as a summary, or None where it is none that can be used."""
-    if not isinstance(found, dict) or wrong(found, _CHECKS):
-        return None
-    return cast("Summary", {key: found.get(key) for key in Summary.__annotations__})
+    return None if _SUMMARY(found) else cast("Summary", {key: found[key] for key in Summary.__annotations__})
 
 
 def summarise(lines: Iterable[dict[str, Any]], recordings: Iterable[str] = ()) -> Summary:
     """A session's summary.
 
     Args:
-        lines: of its log (`log_lines.read`); where the end is missing the session was killed, or still runs.
+        lines: of its log (`reading.read`); where the end is missing the session was killed, or still runs.
         recordings: names of its sound files.
 
     Raises:
@@ -181,14 +166,14 @@ class _Tally:
         return {"median": middle_bpm, "lowest": min(rates_bpm), "highest": max(rates_bpm), "sure_share": sure_share}
 
     def _decision(self, line: dict[str, Any]) -> None:
-        self._kind = line.get("label") or line["status"]
+        self._kind = line["label"] or line["status"]
         self._heard_until(line["t_s"])
         self._decisions += 1
-        rhythm = line.get("rhythm")
+        rhythm = line["rhythm"]
         if rhythm is None:
             return
         self.early.update(early["t_s"] for early in rhythm["premature"])
-        if line.get("heart_rate_bpm") is not None and rhythm["confidence"] >= SURE:
+        if line["heart_rate_bpm"] is not None and rhythm["confidence"] >= SURE:
             self._rates_bpm.append(line["heart_rate_bpm"])
 
     def _gap(self, line: dict[str, Any]) -> None:

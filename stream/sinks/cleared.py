@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from stream import gaps
-from stream.sinks.put_away import put_away
+from stream.put_away import put_away
 
 
 class Cleared:

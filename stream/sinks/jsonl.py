@@ -10,10 +10,9 @@ from models.decide import Decision
 from models.errors import LaennecError
 from models.regularity import Regularity
 from models.rhythm import Beat
+from stream.log.format import SCHEMA
 from stream.sinks.reader import gone
 from stream.snapshot import Ledger
-
-SCHEMA = 1
 
 
 class Lines(Protocol):

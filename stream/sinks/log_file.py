@@ -12,9 +12,9 @@ from io import FileIO
 from pathlib import Path
 
 from models.errors import LaennecError, SettingError
-from stream.sessions.log_lines import is_log
+from stream.log.reading import is_log
+from stream.put_away import put_away
 from stream.sinks.hindered import HinderedError
-from stream.sinks.put_away import put_away
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from models.errors import LaennecError, SettingError
+from stream.put_away import put_away
 from stream.sinks.log_file import utc_now
-from stream.sinks.put_away import put_away
 
 Write = Callable[[dict[str, Any]], None]
 _LONGEST_FIRST_LINE = 1 << 20

@@ -1,0 +1,1 @@
+"""The session log's format, and the one reader of it."""
