@@ -66,8 +66,17 @@ def main() -> None:
         _refuse(f"{error.filename or 'standard output'}: {error.strerror or error}; use another place", 1)
     finally:
         _let_go_of_stdout()
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left that it could disturb but the interpreter
+        _let_go_of_signals()
+
+
+def _let_go_of_signals() -> None:
+    """The interpreter's own end is not to be disturbed."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        handler = signal.getsignal(number) if (number := getattr(signal, name, None)) else None
+        if handler is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        elif number and callable(handler):  # an end was asked for, and the same may be asked again
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _refuse(line: str, exit_code: int) -> NoReturn:
