@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rich.console import Console
 
@@ -20,6 +20,7 @@ from stream.monitor.palette import ThemeName
 from stream.monitor.screen import Screen, screen_possible
 from stream.session import Session
 from stream.sinks.plain import PlainSink
+from stream.snapshot import Snapshot
 
 FRAME_S = 0.12
 _LAST_WAIT_S = 5.0
@@ -148,23 +149,31 @@ def opened(wanted: bool, theme: ThemeName = ThemeName.DARK) -> Iterator[Terminal
         yield terminal
 
 
-def summary(session: Session, kept: Path | None = None) -> None:
-    """What remains on the terminal after the screen has gone, unless that was closed.
+class Left(NamedTuple):
+    """What a session leaves: how it stood in the end, and its folder, if it has one."""
 
-    Args:
-        session: the last.
-        kept: its folder, if it has one.
-    """
-    last = session.snapshot()
-    sink = PlainSink(sys.stdout, last.rate_hz)
+    last: Snapshot
+    kept: Path | None
+
+
+def summary(sessions: Sequence[Left]) -> None:
+    """What remains on the terminal after the screen has gone, unless that was closed; of several, each is named."""
     with contextlib.suppress(BrokenPipeError):
-        if last.decision:
-            sink.decision(last.decision)
-        if last.notice:
-            sink.notice(last.ledger.captured / last.rate_hz, last.notice)
-        sink.end(last.ledger, last.ended)
-        if kept:
-            sink.line(f"kept in {kept}")
+        for last, kept in sessions:
+            _summary(last, kept, named=len(sessions) > 1)
+
+
+def _summary(last: Snapshot, kept: Path | None, named: bool) -> None:
+    sink = PlainSink(sys.stdout, last.rate_hz)
+    if named:
+        sink.line(f"{last.source}:")
+    if last.decision:
+        sink.decision(last.decision)
+    if last.notice:
+        sink.notice(last.ledger.captured / last.rate_hz, last.notice)
+    sink.end(last.ledger, last.ended)
+    if kept:
+        sink.line(f"kept in {kept}")
 
 
 def _run_under(session: Session, terminal: Terminal, controls: Controls) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from stream.sinks.recorder import Recorder
 if TYPE_CHECKING:
     from stream.sinks.metrics import MetricsSink
 
+#: What a loop over a recording leaves on the terminal.
+_MOST_SUMMARIES = 20
+
 
 def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: options.Output) -> None:
     """Run a session per source, one after the other, on one screen and into one log.
@@ -38,8 +42,7 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
     screen_wanted = display.wants_screen(output.plain, output.json_lines, output.quiet)
     inputs = openers if isinstance(openers, Inputs) else None
     controls = Controls(inputs)
-    session: Session | None = None
-    kept: Path | None = None
+    left: deque[display.Left] = deque(maxlen=_MOST_SUMMARIES)
     recorded = bool(output.record)
     try:
         with (
@@ -53,20 +56,24 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
                     controls.recording = recordings(own.record, own.session or Path())
                     wanted = replace(own, record=controls.recording() if recorded else None)
                     session = _session(opener(), bundle, wanted, own_log, terminal is not None, metrics)
-                    kept = own.session
                     if inputs and inputs.trouble:
                         session.notice(inputs.trouble)
                     stopper.watch(session)
-                    display.run(session, terminal, controls)
+                    try:
+                        display.run(session, terminal, controls)
+                    finally:
+                        left.append(display.Left(session.snapshot(), own.session))
                 if stopper.asked or controls.quit or (session.stopped and not (inputs and inputs.wished)):
                     break
                 if inputs:  # what was being kept goes on being kept, of another device too
                     recorded = session.recorded_to_end
     finally:
-        if session and screen_wanted:
-            display.summary(session, kept)
-        elif kept and not (output.json_lines or output.quiet):
-            typer.echo(f"kept in {kept}")
+        if screen_wanted:
+            display.summary(left)
+        elif not (output.json_lines or output.quiet):
+            for _, kept in left:
+                if kept:
+                    typer.echo(f"kept in {kept}")
 
 
 @contextlib.contextmanager
