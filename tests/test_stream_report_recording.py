@@ -76,5 +76,19 @@ def test_a_pause_that_its_recording_does_not_have_is_still_noticed(tmp_path: Pat
     read(own)
     beside = own / "x.wav.gaps.jsonl"
     beside.write_text("".join(beside.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
-    with pytest.raises(InputFileError, match=r"the log alone has a gap of 1 s at 0:08\.0"):
-        read(own)
+    given = read(own)
+    assert given.recording is None
+    assert "is left out" in given.heard.caveats[-1]
+    assert "the log alone has a gap of 1 s at 0:08.0" in given.heard.caveats[-1]
+
+
+def test_a_sound_that_can_not_be_read_does_not_block_its_folders_report(tmp_path: Path) -> None:
+    own = listened(tmp_path / "s", {4.0: "x.wav", 9.0: None}, 10.0)
+    (own / "x.wav").write_bytes(b"no sound")
+    given = read(own)
+    assert given.recording is None
+    assert given.heard.decisions
+    assert "is left out" in given.heard.caveats[-1]
+    assert "x.wav" in given.heard.caveats[-1]
+    with pytest.raises(InputFileError, match=r"x\.wav"):
+        read(own, own / "x.wav")

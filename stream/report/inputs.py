@@ -79,7 +79,7 @@ def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | 
     alone = len(sessions) == len(found.unplaced) == 1
     own = [take for take in found.unplaced if alone or _fits(heard, take, channel)][:1]
     return _joined(
-        heard, [p for take in own for p in take.pieces(0.0)] + found.placed, channel, wanted=True, partial=True
+        heard, [p for take in own for p in take.pieces(0.0)] + found.placed, channel, wanted=False, partial=True
     )
 
 
@@ -122,12 +122,12 @@ def _joined(heard: Heard, pieces: list[Piece], channel: int | None, wanted: bool
         wrong = recordings.mismatch(recording, heard, partial)
         if wrong:
             raise InputFileError(
-                f"{pieces[0].path}: does not belong to this session: {wrong}; give --audio the right one"
+                f"{pieces[0].path}: does not belong to this session: {wrong}; give --audio the right one, or none"
             )
     except InputFileError as error:
         if wanted:
             raise
-        return Given(_noted(heard, f"The recording beside the log is left out: {error}."), None)
+        return Given(_noted(heard, f"The recording that lies with the log is left out: {error}."), None)
     if recording.end_s is not None and recording.end_s < heard.span_s - 1:
         ends = f"The recording ends at {clock(recording.end_s)}, the session at {clock(heard.span_s)}."
         return Given(_noted(heard, ends), recording)
