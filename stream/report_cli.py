@@ -9,13 +9,16 @@ import typer
 
 from models import bundle as bundles
 from stream import options
+from stream.sessions_cli import InOption
 
 app = typer.Typer()
 
 
 @app.command()
 def report(
-    session: Annotated[Path, typer.Argument(metavar="SESSION|LOG|SOUND", help="A session folder, a log, or a sound.")],
+    session: Annotated[
+        Path, typer.Argument(metavar="ID|SESSION|LOG|SOUND", help="A session's id or folder, a log, or a sound.")
+    ],
     out: Annotated[
         Path,
         typer.Option(
@@ -32,6 +35,7 @@ def report(
         int | None,
         typer.Option("--number", metavar="N", help="Which session of a log that holds several; else the last."),
     ] = None,
+    folder: InOption = None,
     channel: options.ChannelOption = None,
     model: options.ModelOption = None,
 ) -> None:
@@ -42,10 +46,14 @@ def report(
     extra `report`.
     """
     from stream.report import inputs, making
+    from stream.sessions import listing
+    from stream.sessions.folder import order, usual
 
     making.check_name(out)
     bundle = bundles.load(model or bundles.SHIPPED)
-    given = inputs.read(session, audio or [], number, channel, bundle)
+    named = order(str(session)) and not session.exists()
+    path = listing.at(str(session), folder or usual()) if named else session
+    given = inputs.read(path, audio or [], number, channel, bundle)
     data = making.MAKERS[out.suffix.lower()](given, bundle)
     making.write(out, data)
     typer.echo(f"{out}: {given.heard.span_s:.1f} s reported, {len(data):,} bytes")

@@ -308,6 +308,14 @@ def test_a_session_that_was_kept_is_reported_with_its_sound(kept: Path, tmp_path
     assert "without sound" not in page
 
 
+def test_a_report_is_asked_for_by_id(kept: Path, tmp_path: Path) -> None:
+    own, out = only(kept), tmp_path / "x.csv"
+    assert "6.0 s reported" in succeed("report", own.name, "--in", kept, "--out", out)
+    refused(run("report", "2001-01-01T000000Z", "--in", kept, "--out", out), 3, "no such session", "laennec sessions")
+    refused(run("report", kept, "--out", out), 3, "holds sessions", f"laennec sessions {kept}")
+    refused(run("report", own / "summary.json", "--out", out), 3, "session's folder or its log.jsonl")
+
+
 def test_rm_deletes_all_that_are_named_or_none(parent: Path) -> None:
     own = only(parent)
     refused(run("session", "rm", own.name, "2001-01-01T000000Z", "--in", parent, "--yes"), 3, "no such session")

@@ -17,6 +17,7 @@ from models import bundle as bundles
 from models.errors import InputFileError, LaennecError, SettingError
 from stream import gaps, outputs
 from stream.patient import Patient
+from stream.report import facts, session_log
 from stream.session import Session
 from stream.sessions import folder, listing, removal, words
 from stream.sessions.summary import checked, summarise
@@ -230,11 +231,11 @@ def test_list_is_newest_first_with_one_row_for_what_is_damaged(tmp_path: Path) -
     assert [row.path.name for row in found] == names
     head, first, damaged, killed, whole = listing.text(found).splitlines()
     assert "mostly" in head
-    assert "sounds like normal heart sounds, 20 %" in first
+    assert "sounds like normal heart sounds, 100 %" in first
     assert damaged.startswith(f"{names[1]}  ")
     assert "line 2 is damaged" in damaged
     assert "not ended" in killed
-    assert "sounds like murmur, 11 %" in killed
+    assert "sounds like murmur, 100 %" in killed
     assert "not ended" not in whole
     told = listing.as_json(found)
     assert [sorted(set(row) & {"error", "complete"}) for row in told] == [
@@ -260,13 +261,56 @@ def test_page_says_it_in_words() -> None:
     found = summarise([*WHOLE[:3], gap(5.0, 4000), end(24_000, 4000)])
     text = words.page(found, [{"t_s": 61.0, "note": "cough\x1b[2J"}], [("log.jsonl", 1500), ("x.wav", 2_000_000)])
     for said in (
-        "sounds like normal heart sounds, 20 %",
-        "1.0 s in 1 gaps",
+        "0:05; with enough sound 0:01, of which",
+        "sounds like normal heart sounds, 100 %",
+        "listening, too little heard, for 0:04",
+        "1.0 s in 1 gap\n",
         "1:01 cough?[2J",
         "x.wav, 2.0 MB",
         "stopped",
     ):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("time_s", "told"),
+    [
+        ({"listening": 60.0, "gap": 4.0, "murmur": 6.0}, "sounds like murmur, 100 %"),
+        ({"listening": 60.0, "murmur": 6.0, "uncertain": 3.0, "poor_signal": 1.0}, "sounds like murmur, 60 %"),
+        ({"murmur": 4.0, "normal": 3.0, "uncertain": 3.0}, "changing, longest: sounds like murmur, 40 %"),
+        ({"uncertain": 5.0, "normal": 5.0}, "changing, longest: uncertain, 50 %"),
+        ({"poor_signal": 1000.0, "normal": 1.0}, "poor signal, 100 %"),
+        ({"listening": 3.0, "gap": 1.0}, "no answer"),
+    ],
+)
+def test_the_share_is_of_the_time_with_enough_sound(time_s: dict[str, float], told: str) -> None:
+    assert words.mostly({**summarise(WHOLE), "time_s": time_s}) == told
+
+
+@pytest.mark.parametrize(
+    ("sure", "doubted", "unknown", "shown", "reported"),
+    [
+        (3, 0, 0, "72 bpm, median; 70 to 74; sure in 100 % of the decisions", "known in 100 %"),
+        (3, 2, 5, "72 bpm, median; 70 to 74; sure in 30 % of the decisions", "known in 50 %"),
+        (3, 20, 0, "mostly not sure, 72 bpm (median), 70 to 74; sure in 13 % of the decisions", "known in 100 %"),
+        (3, 0, 500, "mostly not sure, 72 bpm (median), 70 to 74; sure in less than 1 % of the decisions", "than 1 %"),
+        (0, 1, 3, "never sure", "never sure; known in 25 % of the decisions"),
+        (0, 0, 3, "never sure", "not known; no steady beats were found"),
+    ],
+)
+def test_page_and_report_tell_one_heart_rate(sure: int, doubted: int, unknown: int, shown: str, reported: str) -> None:
+    rates = [(rate_bpm, RHYTHM) for rate_bpm in (71.6, 70.0, 74.0)[:sure]]
+    rates += [(99.0, {**RHYTHM, "confidence": 0.74})] * doubted + [(None, RHYTHM)] * unknown
+    told = [decision(5.0 + k, heart_rate_bpm=bpm, rhythm=rhythm) for k, (bpm, rhythm) in enumerate(rates)]
+    lines = [HEAD, *told, end(4000 * 600)]
+    probabilities = dict.fromkeys(("normal", "murmur", "extra_heart_sound", "extrasystole", "artifact"), 0.2)
+    (heard,) = session_log.sessions([{**line, "probabilities": probabilities} for line in lines])
+    fact = facts.facts(heard, [])[1]
+    assert f"heart rate {shown}" in words.page(summarise(lines), [], [])
+    assert fact.name == "Heart rate"
+    assert reported in f"{fact.value}; {fact.small}"
+    if sure:
+        assert f"{fact.value}, {fact.small}".startswith(shown)
 
 
 # ---------------------------------------------------------------------------------------------- deleting

@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models.regularity import SURE
 from stream.monitor.words import sounds_like
 from stream.report.axis import moment
 from stream.report.heard import Early, Heard, Span, gap_end_s, seconds
+from stream.sessions import words
+from stream.sessions.summary import heart_rate
 
-#: An answer that stood for more than this share of the time with an answer is what the session sounds like.
-_MOST_OF_IT, _ALL_OF_IT = 0.5, 0.9
-#: A heart rate that is known for less of the time does not stand for the session.
-_KNOWN_PERCENT = 20
+#: An answer that stood for more than this share of the time with enough sound is all that is said.
+_ALL_OF_IT = 0.9
 _NO_ANSWER = {
     "uncertain": "uncertain: no class stands out",
     "poor_signal": "poor signal: no answer is given",
@@ -55,23 +56,22 @@ def when(heard: Heard) -> str:
 
 def answer(of: Sequence[Span]) -> tuple[str, str]:
     """What the session sounds like, and how much of it, in words; never what anybody has."""
-    stood = seconds([span for span in of if span.kind not in {"listening", "gap"}])
+    stood = seconds([span for span in of if span.kind not in words.TOO_SHORT])
     if not stood:
         return "No answer: too little was heard", "an answer takes a second of sound at least, and 4 s while listening"
     first, *others = stood
     total_s = sum(stood.values())
-    words = _words(first)
     parts = [f"{_words(kind)} for {_length(stood[kind])}" for kind in others]
     rest = f"; {', '.join(parts)}" if parts else ""
     share = f"for {_length(stood[first])} of {_length(total_s)} with enough sound{rest}"
-    told = f"{_how_far(stood[first] / total_s)}{words}"
+    told = f"{_how_far(stood[first] / total_s)}{_words(first)}"
     return told[0].upper() + told[1:], share
 
 
 def _how_far(share: float) -> str:
     if share > _ALL_OF_IT:
         return ""
-    return "mostly: " if share > _MOST_OF_IT else "changing; longest: "
+    return "mostly: " if share > words.MOST_OF_IT else "changing; longest: "
 
 
 def _words(kind: str) -> str:
@@ -95,18 +95,15 @@ def facts(heard: Heard, early: Sequence[Early]) -> list[Fact]:
 
 
 def _rate(heard: Heard) -> Fact:
-    told = [d.heart_rate_bpm for d in heard.decisions if d.heart_rate_bpm is not None]
+    """As `laennec session show` tells it, and how often there was one at all."""
+    told = [d for d in heard.decisions if d.heart_rate_bpm is not None]
     if not told:
         return Fact("Heart rate", "not known", "no steady beats were found")
-    low, middle, high = np.quantile(told, [0.05, 0.5, 0.95])
-    share = round(100 * len(told) / len(heard.decisions))
-    if share < _KNOWN_PERCENT:
-        return Fact("Heart rate", "mostly not known", f"{middle:.0f} bpm for {share} % of the time")
-    return Fact(
-        "Heart rate",
-        f"{middle:.0f} bpm",
-        f"median; {low:.0f} to {high:.0f} in nine of ten; known {share} % of the time",
-    )
+    known = f"known in {words.share(len(told) / len(heard.decisions))}"
+    sure_bpm = [d.heart_rate_bpm for d in told if d.regularity and d.regularity.confidence >= SURE and d.heart_rate_bpm]
+    rate = heart_rate(sure_bpm, len(heard.decisions))
+    value, rests = words.heart_rate(rate)
+    return Fact("Heart rate", value, f"{rests}, {known}" if rate else f"{known} of the decisions")
 
 
 def _beats(heard: Heard, early: Sequence[Early]) -> Fact:
@@ -128,4 +125,4 @@ def _lost(heard: Heard) -> Fact:
     if not heard.gaps:
         return Fact("Lost audio", "none", "no gaps")
     lost_s = sum(gap_end_s(heard, gap) - gap.t_s for gap in heard.gaps)
-    return Fact("Lost audio", f"{lost_s:.2f} s", f"{len(heard.gaps)} gap{'s' if len(heard.gaps) > 1 else ''}, hatched")
+    return Fact("Lost audio", f"{lost_s:.2f} s", f"{words.counted(len(heard.gaps), 'gap')}, hatched")

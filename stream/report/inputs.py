@@ -19,7 +19,7 @@ from stream.report import session_log, takes
 from stream.report.heard import Heard
 from stream.report.recording import Piece, Recording
 from stream.report.takes import Take
-from stream.sessions.folder import LOG
+from stream.sessions.folder import LOG, order
 from stream.sources.file import FileSource
 
 _NO_SOUND = "There is no sound to draw: no recording was kept, or it does not lie with the log (--audio gives it)."
@@ -52,6 +52,8 @@ def read(path: Path, audio: list[Path], number: int | None, channel: int | None,
         return _folder(path, audio, number, channel)
     if not path.exists():
         raise InputFileError(f"{path}: no such file; give a session folder, a log or a sound file")
+    if path.suffix.lower() in {".json", ".csv"}:
+        raise InputFileError(f"{path}: is no log: give the session's folder or its {LOG}")
     if path.suffix.lower() == ".jsonl" or _is_log(path):
         heard = _one(path, session_log.sessions(reading.read(path)), number)
         return _joined(heard, recordings.of_files(audio or _hinted(path, heard)), channel, wanted=bool(audio))
@@ -69,6 +71,8 @@ def _is_log(path: Path) -> bool:
 
 def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | None) -> Given:
     log = folder / LOG
+    if not log.is_file() and any(order(each.name) for each in folder.iterdir()):
+        raise InputFileError(f"{folder}: holds sessions: choose one, `laennec sessions {folder}` lists them")
     if not log.is_file():
         raise InputFileError(f"{folder}: is no session: it holds no {LOG}; give a session folder, a log or a sound")
     sessions = session_log.sessions(reading.read_files(reading.every_file(log)))
@@ -79,7 +83,7 @@ def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | 
     alone = len(sessions) == len(found.unplaced) == 1
     own = [take for take in found.unplaced if alone or _fits(heard, take, channel)][:1]
     return _joined(
-        heard, [p for take in own for p in take.pieces(0.0)] + found.placed, channel, wanted=True, partial=True
+        heard, [p for take in own for p in take.pieces(0.0)] + found.placed, channel, wanted=False, partial=True
     )
 
 
@@ -122,12 +126,12 @@ def _joined(heard: Heard, pieces: list[Piece], channel: int | None, wanted: bool
         wrong = recordings.mismatch(recording, heard, partial)
         if wrong:
             raise InputFileError(
-                f"{pieces[0].path}: does not belong to this session: {wrong}; give --audio the right one"
+                f"{pieces[0].path}: does not belong to this session: {wrong}; give --audio the right one, or none"
             )
     except InputFileError as error:
         if wanted:
             raise
-        return Given(_noted(heard, f"The recording beside the log is left out: {error}."), None)
+        return Given(_noted(heard, f"The recording that lies with the log is left out: {error}."), None)
     if recording.end_s is not None and recording.end_s < heard.span_s - 1:
         ends = f"The recording ends at {clock(recording.end_s)}, the session at {clock(heard.span_s)}."
         return Given(_noted(heard, ends), recording)

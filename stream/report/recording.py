@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,14 +141,22 @@ def _lengths(recorded_s: float, heard: Heard) -> str:
 def _other_gaps(recording: Recording, heard: Heard) -> str:
     """A gap that one of them alone has; near the end of a file, of what was recorded last, nothing is expected."""
     logged = [Stretch(gap.t_s, gap_end_s(heard, gap)) for gap in heard.gaps]
-    sure = [Stretch(c.start_s, min(c.end_s, heard.span_s) - _END_S) for c in recording.covered]
-    for own, others, where in ((logged, recording.lost, "the log"), (recording.lost, logged, "the recording")):
-        for lost in own:
-            expected = any(c.start_s < lost.start_s < c.end_s for c in sure)
-            if expected and not any(_same(lost, other) for other in others):
-                length_s = lost.end_s - lost.start_s
-                return f"{where} alone has a gap of {length_s:.3g} s at {moment(lost.start_s)} (m:ss)"
+    for file in recording.covered:
+        sure_until_s = min(file.end_s, heard.span_s) - _END_S
+        ours, theirs = _within(file, logged), _within(file, recording.lost)
+        for own, others, where in ((ours, theirs, "the log"), (theirs, ours, "the recording")):
+            for lost in own:
+                expected = file.start_s < lost.start_s < sure_until_s
+                if expected and not any(_same(lost, other) for other in others):
+                    length_s = lost.end_s - lost.start_s
+                    return f"{where} alone has a gap of {length_s:.3g} s at {moment(lost.start_s)} (m:ss)"
     return ""
+
+
+def _within(file: Stretch, lost: Iterable[Stretch]) -> list[Stretch]:
+    """What of the gaps a file covers: the listener may end a recording, or begin one, while the session is paused."""
+    cut = (Stretch(max(gap.start_s, file.start_s), min(gap.end_s, file.end_s)) for gap in lost)
+    return [gap for gap in cut if gap.start_s < gap.end_s]
 
 
 def _same(a: Stretch, b: Stretch) -> bool:

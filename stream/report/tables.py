@@ -130,4 +130,4 @@ def card(of: Card) -> str:
     caveats = "".join(f"<li>{clean(caveat)}</li>" for caveat in of.caveats)
     trust = f"<h3>What to know before you trust it</h3><ul>{caveats}</ul>" if caveats else ""
     use = f"<p>Intended use: {clean(of.intended_use)}. Licence: {clean(of.licence)}.</p>"
-    return use + (table(caption, ("protocol", "measure", "value"), rows) if rows else "") + trust
+    return use + trust + (table(caption, ("protocol", "measure", "value"), rows) if rows else "")

@@ -63,7 +63,9 @@ def asked(path: Path) -> str:
     except OSError as error:
         raise LaennecError(f"{path}: can't be read: {error.strerror}; check its permissions") from error
     kept = words.listed([file.name for file in others])
-    return f"{path}: {len(own)} files, {words.megabytes(length)}" + (f" (stays: {kept})" if others else "")
+    return f"{path}: {words.counted(len(own), 'file')}, {words.megabytes(length)}" + (
+        f" (stays: {kept})" if others else ""
+    )
 
 
 def _refuse_kept(path: Path) -> None:
@@ -74,4 +76,4 @@ def _refuse_kept(path: Path) -> None:
 def told(done: Removed) -> str:
     """A line that says what was deleted."""
     kept = f"; left, as not the session's: {words.listed(done.left)}" if done.left else ""
-    return f"{done.path}: deleted {done.files} files, {words.megabytes(done.length)}{kept}"
+    return f"{done.path}: deleted {words.counted(done.files, 'file')}, {words.megabytes(done.length)}{kept}"

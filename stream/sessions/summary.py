@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any, TypedDict, cast
 
@@ -101,7 +101,7 @@ def summarise(lines: Iterable[dict[str, Any]], recordings: Iterable[str] = ()) -
         "source": {key: first["source"][key] for key in ("kind", "name", "rate_hz")},
         "model": first["model"]["id"],
         "time_s": {kind: round(time_s, 3) for kind, time_s in sorted(tally.time_s.items(), key=lambda item: -item[1])},
-        "heart_rate_bpm": tally.heart_rate,
+        "heart_rate_bpm": heart_rate(tally.rates_bpm, tally.decisions),
         "beats": tally.beats,
         "early_beats": len(tally.early),
         "gaps": tally.gaps,
@@ -111,6 +111,20 @@ def summarise(lines: Iterable[dict[str, Any]], recordings: Iterable[str] = ()) -
         "ledger": tally.end.get("ledger"),
         "reason": tally.end.get("reason"),
     }
+
+
+def heart_rate(rates_bpm: Sequence[float], decisions: int) -> HeartRate | None:
+    """A session's heart rate; None where it was never sure.
+
+    Args:
+        rates_bpm: of the decisions that were sure of it.
+        decisions: how many there were.
+    """
+    if not rates_bpm:
+        return None
+    sure_share = round(len(rates_bpm) / decisions, 4)
+    middle_bpm = round(median(rates_bpm), 1)
+    return {"median": middle_bpm, "lowest": min(rates_bpm), "highest": max(rates_bpm), "sure_share": sure_share}
 
 
 class _Tally:
@@ -124,8 +138,8 @@ class _Tally:
         self._rate_hz = rate_hz
         self._at_s = 0.0  # accounted for up to here
         self._kind = "listening"
-        self._decisions = 0
-        self._rates_bpm: list[float] = []  # the sure ones
+        self.decisions = 0
+        self.rates_bpm: list[float] = []  # the sure ones
         self.time_s: dict[str, float] = defaultdict(float)
         self.beats = {"S1": 0, "S2": 0}
         self.early: set[float] = set()
@@ -155,26 +169,16 @@ class _Tally:
         """How long it was listened for, losses included."""
         return self._at_s
 
-    @property
-    def heart_rate(self) -> HeartRate | None:
-        """None where it was never sure."""
-        rates_bpm = self._rates_bpm
-        if not rates_bpm:
-            return None
-        sure_share = round(len(rates_bpm) / self._decisions, 4)
-        middle_bpm = round(median(rates_bpm), 1)
-        return {"median": middle_bpm, "lowest": min(rates_bpm), "highest": max(rates_bpm), "sure_share": sure_share}
-
     def _decision(self, line: dict[str, Any]) -> None:
         self._kind = line["label"] or line["status"]
         self._heard_until(line["t_s"])
-        self._decisions += 1
+        self.decisions += 1
         rhythm = line["rhythm"]
         if rhythm is None:
             return
         self.early.update(early["t_s"] for early in rhythm["premature"])
         if line["heart_rate_bpm"] is not None and rhythm["confidence"] >= SURE:
-            self._rates_bpm.append(line["heart_rate_bpm"])
+            self.rates_bpm.append(line["heart_rate_bpm"])
 
     def _gap(self, line: dict[str, Any]) -> None:
         self._heard_until(line["t_s"])

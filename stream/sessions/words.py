@@ -8,7 +8,7 @@ from typing import Any
 from models.classes import CLASSES
 from models.errors import printable
 from stream.monitor.words import clock, sounds_like
-from stream.sessions.summary import Summary
+from stream.sessions.summary import HeartRate, Summary
 
 NOT_ENDED = "not ended: it was killed, or still runs"
 _STATUSES = {
@@ -17,7 +17,12 @@ _STATUSES = {
     "poor_signal": "poor signal",
     "gap": "listening again after a gap",
 }
-_NO_ANSWER = ("listening", "gap")
+#: Too little was heard for an answer: no share of the session is counted of that time.
+TOO_SHORT = frozenset({"listening", "gap"})
+#: An answer that stood for more than this share of the time with enough sound is what the session sounds like.
+MOST_OF_IT = 0.5
+#: A heart rate that was sure in fewer of the decisions does not stand for the session.
+_OFTEN_SURE = 0.2
 
 
 def when(summary: Summary) -> str:
@@ -26,11 +31,29 @@ def when(summary: Summary) -> str:
 
 
 def mostly(summary: Summary) -> str:
-    """What was answered for the longest time."""
-    answers = {kind: time_s for kind, time_s in summary["time_s"].items() if kind not in _NO_ANSWER}
+    """What was answered for the longest time, and for how much of the time with enough sound."""
+    answers = _answers(summary)
     if not any(answers.values()):
         return "no answer"
-    return _with_share(max(answers, key=answers.__getitem__), summary)
+    longest = max(answers, key=answers.__getitem__)
+    changing = "" if answers[longest] / sum(answers.values()) > MOST_OF_IT else "changing, longest: "
+    return f"{changing}{_with_share(longest, answers)}"
+
+
+def heart_rate(rate: HeartRate | None) -> tuple[str, str]:
+    """A session's heart rate, in a list's word or two, and what it rests on."""
+    if rate is None:
+        return "never sure", "no steady beats were found"
+    told = f"{rate['median']:.0f} bpm"
+    rests = f"{rate['lowest']:.0f} to {rate['highest']:.0f}; sure in {share(rate['sure_share'])} of the decisions"
+    if rate["sure_share"] < _OFTEN_SURE:
+        return "mostly not sure", f"{told} (median), {rests}"
+    return told, f"median; {rests}"
+
+
+def share(of_all: float) -> str:
+    """In percent."""
+    return "less than 1 %" if 0 < of_all < 0.01 else f"{100 * of_all:.0f} %"
 
 
 def page(summary: Summary, marks: list[dict[str, Any]], files: list[tuple[str, int]]) -> str:
@@ -42,17 +65,26 @@ def page(summary: Summary, marks: list[dict[str, Any]], files: list[tuple[str, i
         files: names and lengths (bytes) of what it keeps.
     """
     source = summary["source"]
+    answers = _answers(summary)
     ended = summary["reason"] if summary["complete"] else NOT_ENDED
     rows = [
         ("began", f"{when(summary)} here, {summary['started']}"),
         ("lasted", f"{clock(summary['duration_s'])}; {printable(ended)}"),
         ("source", printable(f"{source['name']} ({source['kind']}, {source['rate_hz']} Hz)")),
         ("model", printable(summary["model"])),
-        ("heard", f"{clock(sum(summary['time_s'].values()))}, of which"),
-        *(("", _with_share(kind, summary)) for kind, time_s in summary["time_s"].items() if time_s),
-        ("heart rate", _heart_rate(summary)),
+        (
+            "heard",
+            f"{clock(sum(summary['time_s'].values()))}; with enough sound {clock(sum(answers.values()))}, of which",
+        ),
+        *(("", _with_share(kind, answers)) for kind, time_s in answers.items() if time_s),
+        *(
+            ("", f"{_STATUSES[kind]}, for {clock(time_s)}")
+            for kind, time_s in summary["time_s"].items()
+            if time_s and kind in TOO_SHORT
+        ),
+        ("heart rate", ", ".join(heart_rate(summary["heart_rate_bpm"]))),
         ("beats", f"{summary['beats']['S1']} S1, {summary['beats']['S2']} S2; {summary['early_beats']} early"),
-        ("losses", f"{summary['lost_s']:.1f} s in {summary['gaps']} gaps" if summary["gaps"] else "none"),
+        ("losses", f"{summary['lost_s']:.1f} s in {counted(summary['gaps'], 'gap')}" if summary["gaps"] else "none"),
         ("samples", _ledger(summary)),
         ("marks", str(summary["marks"])),
         *(("", printable(f"{clock(mark['t_s'])} {mark['note']}")) for mark in marks),
@@ -67,22 +99,24 @@ def megabytes(length: int) -> str:
     return f"{length / 1e6:.1f} MB" if length >= 1e5 else f"{length / 1e3:.1f} kB"
 
 
+def counted(number: int, what: str) -> str:
+    """So many of them."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def listed(names: list[str]) -> str:
     """Names of files, which may be anything, on one line."""
     return ", ".join(map(printable, names))
 
 
-def _with_share(kind: str, summary: Summary) -> str:
+def _answers(summary: Summary) -> dict[str, float]:
+    """How long each answer stood (s), of the time with enough sound for one."""
+    return {kind: time_s for kind, time_s in summary["time_s"].items() if kind not in TOO_SHORT}
+
+
+def _with_share(kind: str, answers: dict[str, float]) -> str:
     words = sounds_like(kind) if kind in CLASSES else _STATUSES[kind]
-    return f"{words}, {100 * summary['time_s'][kind] / sum(summary['time_s'].values()):.0f} %"
-
-
-def _heart_rate(summary: Summary) -> str:
-    rate = summary["heart_rate_bpm"]
-    if rate is None:
-        return "never sure"
-    spread = f"{rate['lowest']:.0f} to {rate['highest']:.0f}"
-    return f"{rate['median']:.0f} bpm (median), {spread}; sure in {100 * rate['sure_share']:.0f} % of the decisions"
+    return f"{words}, {share(answers[kind] / sum(answers.values()))}"
 
 
 def _ledger(summary: Summary) -> str:
