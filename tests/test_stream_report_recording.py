@@ -92,3 +92,15 @@ def test_a_sound_that_can_not_be_read_does_not_block_its_folders_report(tmp_path
     assert "x.wav" in given.heard.caveats[-1]
     with pytest.raises(InputFileError, match=r"x\.wav"):
         read(own, own / "x.wav")
+
+
+def test_a_recording_that_is_named_stands_where_the_log_says(tmp_path: Path) -> None:
+    """In a folder or by --audio, of the folder or of the log alone."""
+    own = listened(tmp_path / "own", {5.0: "k.wav", 12.0: None})
+    for given in (read(own), read(own, own / "k.wav"), read(own / "log.jsonl", own / "k.wav")):
+        assert covered(given) == [(5.0, 12.0)]
+
+
+def test_a_recording_that_was_switched_off_is_no_stranger(tmp_path: Path) -> None:
+    own = listened(tmp_path / "own", {0.0: "k.wav", 10.0: None})
+    assert covered(read(own / "log.jsonl", own / "k.wav"))[0][1] == pytest.approx(10.0, abs=0.2)

@@ -20,11 +20,13 @@ from stream.report.heard import Heard
 from stream.report.recording import Piece, Recording
 from stream.report.takes import Take
 from stream.sessions.folder import LOG, order
+from stream.sinks.recorder import HAS_ENDED
+from stream.sinks.recording import BEGINS, ENDS
 from stream.sources.file import FileSource
 
 _NO_SOUND = "There is no sound to draw: no recording was kept, or it does not lie with the log (--audio gives it)."
-#: How a session's notice begins that says so.
-_RECORDING_ENDED = "the recording has ended"
+#: How a session's notices begin where a recording does not hold all of it.
+_IN_PART = (BEGINS, ENDS, HAS_ENDED)
 
 
 class Given(NamedTuple):
@@ -56,7 +58,7 @@ def read(path: Path, audio: list[Path], number: int | None, channel: int | None,
         raise InputFileError(f"{path}: is no log: give the session's folder or its {LOG}")
     if path.suffix.lower() == ".jsonl" or _is_log(path):
         heard = _one(path, session_log.sessions(reading.read(path)), number)
-        return _joined(heard, recordings.of_files(audio or _hinted(path, heard)), channel, wanted=bool(audio))
+        return _joined(heard, takes.given(audio or _hinted(path, heard), heard), channel, wanted=bool(audio))
     if audio or number is not None:
         raise SettingError(f"{path}: is no log: --audio and --number go with a session's log")
     return _sound(path, channel, model)
@@ -78,7 +80,7 @@ def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | 
     sessions = session_log.sessions(reading.read_files(reading.every_file(log)))
     heard = _one(folder, sessions, number)
     if audio:
-        return _joined(heard, recordings.of_files(audio), channel, wanted=True)
+        return _joined(heard, takes.given(audio, heard), channel, wanted=True)
     found = takes.in_folder(folder, sessions, (number or len(sessions)) - 1)
     alone = len(sessions) == len(found.unplaced) == 1
     own = [take for take in found.unplaced if alone or _fits(heard, take, channel)][:1]
@@ -118,7 +120,7 @@ def _hinted(log: Path, heard: Heard) -> list[Path]:
 
 def _joined(heard: Heard, pieces: list[Piece], channel: int | None, wanted: bool, partial: bool = False) -> Given:
     """A session with its recording; one that was only guessed at is left out where it does not fit."""
-    partial = partial or any(said.text.startswith(_RECORDING_ENDED) for said in heard.said)
+    partial = partial or any(said.text.startswith(_IN_PART) for said in heard.said)
     if not pieces:
         return Given(_noted(heard, _NO_SOUND), None)
     try:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from stream.put_away import STAMP
 from stream.report.heard import Heard
 from stream.report.recording import Piece
+from stream.sinks.recording import BEGINS
 
 _SUFFIXES = (".wav", ".flac")
-_BEGINS = "recording begins: "
 _STAMPED = re.compile(rf"(.+)\.{STAMP}")
 _NUMBERED = re.compile(r"(.+)\.(\d{1,6})")
 
@@ -44,13 +44,19 @@ class Takes(NamedTuple):
     unplaced: list[Take]
 
 
+def given(files: Sequence[Path], heard: Heard) -> list[Piece]:
+    """Files that somebody names: each where a notice says that it began, else the first at 0, the others in a row."""
+    begun = {s.text.removeprefix(BEGINS): s.t_s for s in heard.said if s.text.startswith(BEGINS)}
+    return [Piece(path, begun.get(path.name, None if k else 0.0)) for k, path in enumerate(files)]
+
+
 def in_folder(folder: Path, sessions: Sequence[Heard], number: int) -> Takes:
     """The takes of the session with that index in the folder's log."""
     begun: dict[str, list[tuple[int, float]]] = {}
     for k, heard in enumerate(sessions):
         for said in heard.said:
-            if said.text.startswith(_BEGINS):
-                begun.setdefault(said.text.removeprefix(_BEGINS), []).append((k, said.t_s))
+            if said.text.startswith(BEGINS):
+                begun.setdefault(said.text.removeprefix(BEGINS), []).append((k, said.t_s))
     placed: list[tuple[float, Take]] = []
     unplaced: list[Take] = []
     for name, takes in _by_name(folder).items():

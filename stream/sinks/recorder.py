@@ -18,6 +18,9 @@ from stream.sinks.wave import HEADER_BYTES, SAMPLE_BYTES, WaveWriter
 MOST_BYTES = 4_000_000_000
 _WRITERS: dict[str, type[WaveWriter] | type[FlacWriter]] = {".wav": WaveWriter, ".flac": FlacWriter}
 
+#: How a notice begins that says so.
+HAS_ENDED = "the recording has ended"
+
 
 class Recorder:
     """Writes the samples of blocks to a sound file, exactly as captured (WAV); a recording that fails ends, no more.
@@ -144,7 +147,7 @@ class Recorder:
                 self._file.close()
         self._file = None
         return (
-            f"the recording has ended: {self._path}: {error.strerror}; what was kept so far can be heard, and listening"
+            f"{HAS_ENDED}: {self._path}: {error.strerror}; what was kept so far can be heard, and listening"
             " goes on; free some space and start anew to record again"
         )
 

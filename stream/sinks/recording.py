@@ -11,6 +11,9 @@ from stream.sinks.recorder import Recorder
 
 Tell = Callable[[str], None]
 
+#: How the notices begin that say where in the session a recording lies; then its name.
+BEGINS, ENDS = "recording begins: ", "recording ends: "
+
 
 class Recording:
     """Keeps the audio as long as the listener wants it. Where it can't any more, that is told, and listening goes on.
@@ -47,7 +50,7 @@ class Recording:
         except SettingError as error:
             self._notice(str(error))
         else:
-            self._log(f"recording begins: {self._recorder.name}")
+            self._log(f"{BEGINS}{self._recorder.name}")
 
     def end(self) -> None:
         """Record no longer, until the next `begin`."""
@@ -57,7 +60,7 @@ class Recording:
         self.close()
         self._recorder = None
         if name:
-            self._log(f"recording ends: {name}")
+            self._log(f"{ENDS}{name}")
 
     def close(self) -> None:
         """Finish the file, as the session ends; may be called twice."""
