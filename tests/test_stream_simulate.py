@@ -561,10 +561,17 @@ def test_lost_contact_is_read_from_seconds_at_a_time():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"duration_s": 0}, {"duration_s": float("inf")}, {"block_samples": 0}, {"speed": 0}, {"speed": -1.0}]
+    ("wrong", "named"),
+    [
+        ({"duration_s": 0}, "--seconds 0"),
+        ({"duration_s": float("inf")}, "--seconds inf"),
+        ({"block_samples": 0}, "block_samples"),
+        ({"speed": 0}, "speed"),
+        ({"speed": -1.0}, "speed"),
+    ],
 )
-def test_a_source_refuses_what_it_cannot_do(wrong):
-    with pytest.raises(SettingError, match=str(next(iter(wrong)))):
+def test_a_source_refuses_what_it_cannot_do(wrong, named):
+    with pytest.raises(SettingError, match=named):
         SimulatedSource(Patient("normal"), **wrong)
 
 
