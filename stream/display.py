@@ -22,7 +22,7 @@ from stream.session import Session
 from stream.sinks.plain import PlainSink
 from stream.snapshot import Snapshot
 
-FRAME_S = 0.12
+FRAME_S = 0.2
 _LAST_WAIT_S = 5.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _CLOSED = getattr(signal, "SIGHUP", None)
