@@ -10,13 +10,14 @@ cost less (docs/evaluation.md). Gain changes none of them. Only `balance` looks 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from models.frontend import FrontEndSpec
+from models.frontend import FrontEndSpec, fast_length
 
 Array = np.ndarray
 
@@ -132,20 +133,42 @@ def assess(spec: FrontEndSpec, features: Array, loudness: Loudness, quality: Qua
         How well heart sounds can be heard: near 1 for clean ones, near 0 for other sounds alone. Below `GOOD` also the
         fault or measure that lowers it most, set against clean heart sounds.
     """
-    factors = faults(features, loudness)
-    if not min(factors):
-        return Quality(0.0, _FAULTS[factors.index(0.0)])
-    found = measure(spec, features)
+    return assess_all(spec, features[None], [loudness], quality)[0]
+
+
+def assess_all(
+    spec: FrontEndSpec, features: Array, loudness: Sequence[Loudness], quality: QualitySpec = QualitySpec()
+) -> list[Quality]:
+    """Judge windows (n, k, bands) of one length together; each as `assess` by itself, to the bit."""
+    factors = [_faults(share, loud) for share, loud in zip(_repeated_share(features), loudness, strict=True)]
+    if not any(map(min, factors)):
+        return [_useless(each) for each in factors]
+    measured = zip(*(column.tolist() for column in measure(spec, features)), strict=True)
+    return [
+        _judged(quality, each, Measures(*found)) if min(each) else _useless(each)
+        for each, found in zip(factors, measured, strict=True)
+    ]
+
+
+def _useless(factors: tuple[float, ...]) -> Quality:
+    return Quality(0.0, _FAULTS[factors.index(0.0)])
+
+
+def _judged(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -> Quality:
     value = index(quality, factors, found)
     return Quality(value, "" if value >= GOOD else _reason(quality, factors, found))
 
 
 def faults(features: Array, loudness: Loudness) -> tuple[float, ...]:
     """Factors, 0 to 1, for no signal, one that repeats itself, a faint one and a clipped one. Arguments as `assess`."""
+    return _faults(float(_repeated_share(features)), loudness)
+
+
+def _faults(repeated_share: float, loudness: Loudness) -> tuple[float, ...]:
     level_db = 20 * math.log10(max(loudness.rms, 1e-9))
     return (
         float(level_db > -90),
-        _ramp(-_repeated_share(features), -0.9, -0.2),
+        _ramp(-repeated_share, -0.9, -0.2),
         _ramp(level_db, -75, -55, least=0.3),
         _ramp(-loudness.clipped_share, -0.2, -0.005),
     )
@@ -157,21 +180,34 @@ def index(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -> 
 
 
 def measure(spec: FrontEndSpec, features: Array) -> Measures:
-    """The measures of a window (k, bands) of log energies, k >= 2."""
-    octaves = features @ _octaves(spec)
-    energy = np.maximum(np.exp(octaves - octaves.max()) @ np.ones(3), 1e-30)
-    tenth = max(1, len(energy) // 10)
-    loudest = np.argpartition(energy, -tenth)[-tenth:]
+    """The measures (...,) of windows (..., k, bands) of log energies, k >= 2."""
+    octaves = np.matmul(features, _octaves(spec))
+    low, middle, high = np.ascontiguousarray(np.moveaxis(octaves, -1, 0))
+    top = octaves.max(axis=(-2, -1))[..., None]
+    energy = np.maximum(np.exp(low - top) + np.exp(middle - top) + np.exp(high - top), 1e-30)
+    tenth = max(1, energy.shape[-1] // 10)
+    loudest = np.argpartition(energy, -tenth, axis=-1)[..., -tenth:]
     likeness = _autocorrelation(np.log(energy))
-    low, middle, high = octaves.T
-    balance = float((0.5 * (low + middle) - high)[loudest].mean())
+    balance = _chosen(0.5 * (low + middle) - high, loudest).sum(axis=-1) / tenth
+    share = _chosen(energy, loudest).sum(axis=-1) / energy.sum(axis=-1)
     return Measures(
         periodicity=_periodicity(spec, likeness),
-        balance=min(max(balance, -4.0), 6.0),
+        balance=np.minimum(np.maximum(balance, -4.0), 6.0),
         coherence=_correlation(middle, high),
-        concentration=math.log(energy[loudest].sum() / energy.sum()),
-        mobility=math.sqrt(min(max(2 - 2 * likeness[1], 0.0), 4.0)),
+        concentration=np.log(share),
+        mobility=np.sqrt(np.minimum(np.maximum(2 - 2 * likeness[..., 1], 0.0), 4.0)),
     )
+
+
+def _chosen(x: Array, places: Array) -> Array:
+    """Of each row of x (..., k) the values at its own places (..., n): (..., n)."""
+    rows = x.reshape(-1, x.shape[-1])
+    starts = np.arange(len(rows))[:, None] * x.shape[-1]
+    return rows.ravel()[starts + places.reshape(len(rows), -1)].reshape(places.shape)
+
+
+def _without_mean(x: Array) -> Array:
+    return np.asarray(x - x.sum(axis=-1, keepdims=True) / x.shape[-1])
 
 
 def _log_odds(quality: QualitySpec, found: Measures) -> float:
@@ -189,12 +225,16 @@ def _reason(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -
     return (*_FAULTS, *_LACKS)[gains.index(max(gains))]
 
 
-def _repeated_share(features: Array) -> float:
-    """Share of frames that repeat the one before, as digital silence and a constant offset do; 1 for a lone frame."""
-    if len(features) < 2:
-        return 1.0
-    level = features @ np.ones(features.shape[1])
-    return np.count_nonzero(np.abs(level[1:] - level[:-1]) < _SAME) / (len(level) - 1)
+def _repeated_share(features: Array) -> Array:
+    """Share (...,) of the frames of windows (..., k, bands) that repeat the one before; 1 for a lone frame.
+
+    Digital silence and a constant offset do.
+    """
+    frames = features.shape[-2]
+    if frames < 2:
+        return np.ones(features.shape[:-2])
+    level = features.sum(axis=-1)
+    return np.asarray(np.count_nonzero(np.abs(level[..., 1:] - level[..., :-1]) < _SAME, axis=-1) / (frames - 1))
 
 
 @lru_cache
@@ -208,33 +248,39 @@ def _octaves(spec: FrontEndSpec) -> Array:
     return np.asarray(members / members.sum(axis=0))
 
 
-def _periodicity(spec: FrontEndSpec, likeness: Array) -> float:
-    """Climb of the autocorrelation to its highest point at lags of a heart's cycle; 0 where too few lags are known."""
+def _periodicity(spec: FrontEndSpec, likeness: Array) -> Array:
+    """Climb (...,) of autocorrelations to their highest point at lags of a heart's cycle; 0 where too few are known."""
     frame_rate_hz = spec.rate_hz / spec.hop_samples
     shortest, longest = round(_FASTEST_S * frame_rate_hz), round(_SLOWEST_S * frame_rate_hz)
-    cycle = likeness[shortest : longest + 1]
-    if not len(cycle):
-        return 0.0
-    best = shortest + int(cycle.argmax())
-    return min(float(likeness[best] - likeness[: best + 1].min()), 2.0)
+    cycle = likeness[..., shortest : longest + 1]
+    if not cycle.shape[-1]:
+        return np.zeros(likeness.shape[:-1])
+    best = shortest + cycle.argmax(axis=-1, keepdims=True)
+    lowest = np.minimum.accumulate(likeness, axis=-1)
+    return np.asarray(np.minimum(_chosen(likeness - lowest, best)[..., 0], 2.0))
 
 
 def _autocorrelation(x: Array) -> Array:
-    """Unbiased normalised autocorrelation of (k,), k >= 2, at lags 0 to 3k/4; zeros where x is constant."""
-    centred = x - x.mean()
-    power = float(centred @ centred)
-    lags = max(2, 3 * len(x) // 4)
-    if power <= 1e-9 * len(x):
-        return np.zeros(lags)
-    products = np.correlate(centred, centred, "full")[len(x) - 1 :][:lags]
-    return np.asarray(products * len(x) / (power * (len(x) - np.arange(lags))))
+    """Unbiased normalised autocorrelation of (..., k), k >= 2, at lags 0 to 3k/4; zeros where x is constant."""
+    frames = x.shape[-1]
+    lags = max(2, 3 * frames // 4)
+    centred = _without_mean(x)
+    power = (centred * centred).sum(axis=-1, keepdims=True)
+    varies = power > 1e-9 * frames
+    size = fast_length(frames + lags)
+    spectrum = np.fft.rfft(centred, size)
+    products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[..., :lags]
+    scale = frames / (np.where(varies, power, 1.0) * (frames - np.arange(lags)))
+    return np.asarray(np.where(varies, products * scale, 0.0))
 
 
-def _correlation(x: Array, y: Array) -> float:
-    """Pearson's; 0 where one is constant."""
-    x, y = x - x.mean(), y - y.mean()
-    scale = math.sqrt((x @ x) * (y @ y))
-    return min(max(float(x @ y) / scale, -1.0), 1.0) if scale > 1e-9 * len(x) else 0.0
+def _correlation(x: Array, y: Array) -> Array:
+    """Pearson's (...,) of (..., k); 0 where one is constant."""
+    x, y = _without_mean(x), _without_mean(y)
+    scale = np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1))
+    varies = scale > 1e-9 * x.shape[-1]
+    alike = (x * y).sum(axis=-1) / np.where(varies, scale, 1.0)
+    return np.asarray(np.where(varies, np.minimum(np.maximum(alike, -1.0), 1.0), 0.0))
 
 
 def _sigmoid(x: float) -> float:
