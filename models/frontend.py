@@ -194,7 +194,7 @@ class FrontEnd:
         logs = np.log(np.maximum(energy, np.exp(self.spec.floor)))
         if not self.spec.cepstra:
             return np.asarray(logs)
-        return np.matmul(logs[:, None, :], self.matrices.cepstral.T)[:, 0]
+        return np.asarray(np.matmul(logs[:, None, :], self.matrices.cepstral.T)[:, 0])
 
     def extract(self, signal: Array) -> Array:
         """Features (k, spec.features) of a whole signal (n,): one step from the initial state."""
@@ -202,7 +202,9 @@ class FrontEnd:
 
     def log_energies(self, features: Array) -> Array:
         """Log mel energies (..., bands) of features (..., spec.features); of cepstra the smooth ones they stand for."""
-        return features if self._back is None else np.matmul(features[..., None, :], self._back)[..., 0, :]
+        if self._back is None:
+            return features
+        return np.asarray(np.matmul(features[..., None, :], self._back)[..., 0, :])
 
 
 def fast_length(least: int) -> int:

@@ -64,7 +64,8 @@ def describe(spec: IntervalSpec, hop_s: float, logs: Array) -> Array:
         (spec.size,) `STATISTICS` per band and swing, the swings of a band side by side; the last two of each in
         seconds. Zeros where there are fewer than three intervals.
     """
-    return describe_all(spec, hop_s, envelopes(spec, logs[-spec.memory_frames :])[None])[0]
+    told: Array = describe_all(spec, hop_s, envelopes(spec, logs[-spec.memory_frames :])[None])[0]
+    return told
 
 
 def envelopes(spec: IntervalSpec, logs: Array) -> Array:
@@ -92,7 +93,8 @@ def describe_all(spec: IntervalSpec, hop_s: float, heard: Array) -> Array:
     # Of each swing those peaks that reach it, as rows of their own.
     swing, at = np.nonzero(found.swing >= np.array(spec.swings)[:, None])
     row = found.row[at] * len(spec.swings) + swing
-    return _statistics(row, found.frame[at], len(rows) * len(spec.swings), hop_s).reshape(moments, spec.size)
+    told = _statistics(row, found.frame[at], len(rows) * len(spec.swings), hop_s)
+    return told.reshape(moments, spec.size)
 
 
 class Peaks(NamedTuple):
@@ -164,7 +166,7 @@ def _base(heights: Array, valleys: Array, here: Array) -> Array:
         looking, seen = looking[passed], seen[passed]
         lowest[looking] = np.minimum(lowest[looking], lowest[seen])
         following[looking] = following[seen]
-    return np.maximum(lowest[here], lowest[here + count])
+    return np.asarray(np.maximum(lowest[here], lowest[here + count]))
 
 
 def _statistics(row: Array, frame: Array, rows: int, hop_s: float) -> Array:

@@ -62,7 +62,8 @@ def _probabilities(means: Sequence[Array], judged: Sequence[Judged]) -> list[lis
     if not means:
         return []
     early = np.array([each.heard.early for each in judged])
-    return join.probabilities(Joined(np.array(means), early).told).tolist()
+    smoothed: list[list[float]] = join.probabilities(Joined(np.array(means), early).told).tolist()
+    return smoothed
 
 
 def _find_beats(bundle: Bundle, stretches: Sequence[Stretch], features: Sequence[Array]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from stream import engine
 from stream.block import Block
+from stream.engine import Work
 from stream.pipeline import Event, Pipeline, Steps
 
 
@@ -30,9 +32,10 @@ def _run(pipelines: Sequence[Pipeline], steps: Sequence[Steps]) -> list[list[Eve
     Mostly once: only losses within a block have one ask more often.
     """
     events: list[list[Event]] = [[] for _ in steps]
-    told = dict.fromkeys(range(len(steps)))
+    # What was told to each since it asked; a generator's first step takes None.
+    told: dict[int, Any] = dict.fromkeys(range(len(steps)))
     while told:
-        works = {}
+        works: dict[int, Work] = {}
         for k, answer in told.items():
             try:
                 works[k] = steps[k].send(answer)
