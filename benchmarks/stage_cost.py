@@ -54,7 +54,7 @@ def front_end(work: Work) -> None:
 def network(work: Work) -> None:
     """One window a decision."""
     for cut in work.cuts:
-        work.model.logits(cut[None], np.array([len(cut)]))
+        work.model.logits(cut[None])
 
 
 def beats(work: Work) -> None:
