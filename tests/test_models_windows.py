@@ -26,7 +26,7 @@ def frames(count: int) -> np.ndarray:
 
 
 def run(spec: WindowSpec, heard: np.ndarray, cuts: list[int], keep: int) -> tuple[Due, Recent]:
-    """The decisions that fall due in a stream that comes in parts, and what each hears; put together as rarely as can be."""
+    """The decisions that fall due in a stream that comes in parts, and what each hears."""
     recent, due = windows.no_rows(2), []
     for start, end in pairwise([0, *sorted(cuts), len(heard)]):
         before = recent.total
