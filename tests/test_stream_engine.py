@@ -150,22 +150,21 @@ def all_together(bundle: Bundle, streams: Sequence[Stream]) -> list[list[Event]]
     return events
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(heard=st.lists(streams(), min_size=1, max_size=40))
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(heard=st.lists(streams(5.5), min_size=1, max_size=40))
 def test_streams_together_are_told_what_each_is_told_alone(model: Bundle, heard: list[Stream]) -> None:
     for stream, found in zip(heard, all_together(model, heard), strict=True):
         assert found == alone(model, stream)
 
 
-@pytest.mark.parametrize("count", [40, 70])
-def test_so_do_more_than_are_heard_in_one_call(model: Bundle, count: int) -> None:
+def test_so_do_more_than_are_heard_in_one_call(model: Bundle) -> None:
     """More streams than the engine puts in one call of the networks, all of them due in the same round."""
-    heard = [Stream(sound(KINDS[k % 7], 5.3 + 0.02 * k, 2000, k), 2000, {}) for k in range(count)]
+    heard = [Stream(sound(KINDS[k % 7], 3 + 0.02 * k, 2000, k), 2000, {}) for k in range(70)]
     pipelines = [Pipeline(model, 2000) for _ in heard]
     told = together.process(pipelines, [Block(each.samples, 0, 2000) for each in heard])
     found = [one + rest for one, rest in zip(told, together.flush(pipelines), strict=True)]
     assert found == [alone(model, each) for each in heard]
-    assert min(sum(isinstance(e, Decision) for e in each) for each in found) >= 10
+    assert min(sum(isinstance(e, Decision) for e in each) for each in found) >= 5
 
 
 def test_what_is_compared_says_something(hearing: Bundle) -> None:
@@ -192,8 +191,8 @@ def real(shared_data: Path) -> list[Stream]:
     return found
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
-@given(others=st.lists(streams(), max_size=12), seed=st.integers(0, 99))
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(others=st.lists(streams(4.5), max_size=12), seed=st.integers(0, 99))
 def test_real_recordings_are_told_the_same_beside_others(
     model: Bundle, real: list[Stream], others: list[Stream], seed: int
 ) -> None:
@@ -204,7 +203,7 @@ def test_real_recordings_are_told_the_same_beside_others(
         assert found == alone(model, stream)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(heard=st.lists(streams(4.5), min_size=2, max_size=12), data=st.data())
 def test_the_order_of_streams_does_not_matter(hearing: Bundle, heard: list[Stream], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(heard))))
@@ -282,7 +281,6 @@ def said(judged: Judged) -> tuple[Any, ...]:
 def moments(bundle: Bundle, count: int, seed: int, lengths: Sequence[int]) -> list[Moment]:
     """Moments of some lengths each: of heart sounds, noise, silence, sounds a million times as loud."""
     rng, spec = np.random.default_rng(seed), bundle.front_end.spec
-    bands = bundle.envelopes(np.zeros((0, spec.features))).shape[1]
     found = []
     for k in range(count):
         frames = int(rng.choice(lengths))
@@ -291,7 +289,7 @@ def moments(bundle: Bundle, count: int, seed: int, lengths: Sequence[int]) -> li
         features = bundle.front_end.extract(sound(kind, seconds, spec.rate_hz, seed + k))
         heard_frames = min(len(features), frames + int(rng.choice([0, 50, 500])))
         heard = features[-heard_frames:]
-        envelopes = bundle.envelopes(heard)[max(0, heard_frames - bundle.envelope_frames) :].reshape(-1, bands)
+        envelopes = bundle.envelopes(heard)[max(0, heard_frames - bundle.envelope_frames) :]
         early = tuple(Premature(float(t), 0.4) for t in range(rng.integers(0, 5)))
         beats = Regularity(70.0, 0.8, 0.1, 0.6, early) if rng.random() < 0.8 else None
         loudness = Loudness(*rng.choice([0.0, 1e-5, 0.05, 0.9], 2).tolist(), float(rng.choice([0.0, 0.1, 1.0])))
@@ -300,7 +298,7 @@ def moments(bundle: Bundle, count: int, seed: int, lengths: Sequence[int]) -> li
     return found
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(count=st.integers(1, 70), seed=st.integers(0, 999), lengths=st.sets(st.integers(8, 198), min_size=1, max_size=4))
 @example(count=70, seed=0, lengths={198})
 @example(count=33, seed=1, lengths={8, 198})
