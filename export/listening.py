@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.nets import HeartNet
+from models.nets import HeartNet, weighed
 
 
 class Listening(nn.Module):
@@ -21,7 +21,8 @@ class Listening(nn.Module):
 
     A window's logits are the same to the bit whatever windows share its batch. ONNX Runtime rounds sums and products
     otherwise where there is but one row; so beside the windows runs one more, a copy of the first, wherever rows meet
-    in one product. What it would answer is left out.
+    in one product. What it would answer is left out. Its reductions round by where in memory a row begins; so sums are
+    products with ones.
 
     Args:
         net: ready to predict.
@@ -45,16 +46,19 @@ class Listening(nn.Module):
         for convolution in (self.first, self.second):
             x = nn.functional.max_pool2d(convolution(x).relu(), (1, 2))
         heard, _ = self.lstm(_with_another(x[:, :, 0].transpose(1, 2)))
-        pooled = (heard * self.attention(heard).softmax(dim=1)).sum(dim=1)
-        logits: Tensor = self.last(pooled)[:-1]
+        attention = weighed(heard, self.attention.weight).softmax(dim=1)[:, None]  # its bias changes nothing
+        logits: Tensor = self.last((attention @ heard)[:, 0])[:-1]
         return logits
 
     def _normal(self, x: Tensor) -> Tensor:
         if self.range_nepers:
             x = torch.maximum(x, x.amax(dim=(1, 2), keepdim=True) - self.range_nepers)
-        centred = x - x.mean(dim=1, keepdim=True)
-        variance = (centred * centred).mean(dim=(1, 2), keepdim=True)
-        return centred / (variance + 1e-2).sqrt()
+        ones = torch.ones_like(x[0, :, 0])[None]
+        centred = x - (ones @ x) / x.shape[1]
+        bands = (ones @ (centred * centred) / x.shape[1])[:, 0]
+        count = int(x.shape[2])
+        variance = weighed(bands, torch.full((1, count), 1 / count))
+        return centred / (variance + 1e-2).sqrt()[:, None, None]
 
 
 def _with_another(x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ POOLING = 4
 #: S1, systole, S2, diastole, systole with a murmur: what the heart does, as asked in training.
 HEART_STATES = 5
 _REACH = 5  # frames under BeatNet's convolution
+_COLUMNS = 16
 
 
 @dataclass(frozen=True)
@@ -181,12 +182,29 @@ def _running(x: Tensor, sums: Tensor, keep: float) -> tuple[Tensor, Tensor]:
     lag = steps[:, None] - steps[None, :]
     weights = (keep ** lag.clamp(min=0)) * (lag >= 0)
     past = (keep ** (steps + 1))[None, :, None]
-    parts = torch.cat([x, (x * x).mean(dim=2, keepdim=True)], dim=2)
+    parts = torch.cat([x, _over_bands(x * x)], dim=2)
     total = weights @ parts + past * sums[:, None, :-1]
     weight = weights.sum(dim=1)[None, :, None] + past * sums[:, None, -1:]
     mean, square = torch.split(total / weight, [x.shape[2], 1], dim=2)
-    variance = (square - (mean * mean).mean(dim=2, keepdim=True)).clamp(min=0)
+    variance = (square - _over_bands(mean * mean)).clamp(min=0)
     return (x - mean) / (variance + 1e-2).sqrt(), torch.cat([total, weight], dim=2)[:, -1]
+
+
+def _over_bands(x: Tensor) -> Tensor:
+    """Means (batch, time, 1) of (batch, time, features)."""
+    if torch.onnx.is_in_onnx_export():
+        bands = int(x.shape[2])
+        return weighed(x, torch.full((1, bands), 1 / bands))[..., None]
+    return x.mean(dim=2, keepdim=True)
+
+
+def weighed(x: Tensor, weights: Tensor) -> Tensor:
+    """The sums (...,) of x (..., n) by weights (1, n), as a product with many columns, of which one is used.
+
+    For export: in ONNX Runtime a sum rounds by where in memory its row begins, and a product with a single column by
+    the row's place among the others.
+    """
+    return (x @ weights.expand(_COLUMNS, -1).t())[..., 0]
 
 
 def _mask(x: Tensor, frames: Tensor) -> Tensor:

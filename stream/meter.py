@@ -15,7 +15,7 @@ from stream.block import Samples
 
 CELL_S = 0.02
 #: Full scale of 16-bit audio is 32767 / 32768.
-_FULL_SCALE = 0.9999
+_FULL_SCALE = np.nextafter(np.float32(0.9999), np.float32(1))
 _COLUMNS = 3  # peak, mean square, share clipped
 
 Array = np.ndarray

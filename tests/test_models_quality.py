@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models import quality
 from models.decide import DecideSpec
 from models.frontend import FrontEnd, FrontEndSpec
+from models.measures import measure, measure_all
 from models.quality import GOOD, Loudness, Quality, QualitySpec
 from train import audio, datasets
 from train.filterbank import front_end
@@ -106,7 +107,7 @@ def test_a_quiet_signal_is_lower_and_named_but_not_withheld(features: FrontEnd) 
 
 
 def test_gain_alone_changes_nothing(features: FrontEnd) -> None:
-    measured = [quality.measure(SPEC, features.extract(gain * (beats() + noise(0.01)))) for gain in (0.1, 1.0, 10.0)]
+    measured = [measure(SPEC, features.extract(gain * (beats() + noise(0.01)))) for gain in (0.1, 1.0, 10.0)]
     np.testing.assert_allclose(measured, [measured[1]] * 3, atol=1e-6)
 
 
@@ -132,7 +133,7 @@ def test_noises_alone_are_poor_and_named(features: FrontEnd, name: str, reason: 
 
 
 @pytest.mark.parametrize(
-    ("measure", "reason"),
+    ("lacking", "reason"),
     [
         ("periodicity", "no steady beat"),
         ("balance", "speech or rubbing"),
@@ -141,12 +142,12 @@ def test_noises_alone_are_poor_and_named(features: FrontEnd, name: str, reason: 
         ("mobility", "speech or other"),
     ],
 )
-def test_the_reason_is_the_measure_that_lowers_the_index_most(features: FrontEnd, measure: str, reason: str) -> None:
+def test_the_reason_is_the_measure_that_lowers_the_index_most(features: FrontEnd, lacking: str, reason: str) -> None:
     heard = features.extract(beats())
-    found = quality.measure(SPEC, heard)._asdict()
+    found = measure(SPEC, heard)._asdict()
     as_usual = QualitySpec(bias=-20.0, **{f"usual_{name}": x for name, x in found.items()})
-    behind = {f"usual_{measure}": found[measure] + 0.5 / getattr(as_usual, measure)}
-    ahead = {f"usual_{name}": x - 1 for name, x in found.items() if name != measure}
+    behind = {f"usual_{lacking}": found[lacking] + 0.5 / getattr(as_usual, lacking)}
+    ahead = {f"usual_{name}": x - 1 for name, x in found.items() if name != lacking}
     assert quality.assess(SPEC, heard, LOUD, replace(as_usual, **behind)).reason.startswith(reason)
     assert quality.assess(SPEC, heard, LOUD, replace(as_usual, **behind, **ahead)).reason.startswith(reason)
 
@@ -165,7 +166,7 @@ def test_a_front_end_that_lacks_an_octave_tells_a_clear_beat_from_noise(
 ) -> None:
     spec = FrontEndSpec(low_hz=low_hz, high_hz=high_hz, bands=bands, fft_samples=4096)
     beat, other = (front_end(spec).extract(sound) for sound in (beats(), noise(0.1)))
-    assert quality.measure(spec, beat).concentration > -0.5  # -2.3 where an octave of nothing outweighs the others
+    assert measure(spec, beat).concentration > -0.5  # -2.3 where an octave of nothing outweighs the others
     assert quality.assess(spec, beat, LOUD).value > 0.9
     assert quality.assess(spec, other, LOUD).value < quality.assess(spec, beat, LOUD).value - 0.2
 
@@ -190,7 +191,7 @@ def test_the_index_is_a_share_and_a_low_one_has_a_reason(
     assert 0 <= found.value <= 1
     assert bool(found.reason) == (found.value < GOOD)
     if frames > 1:
-        measured = quality.measure(FrontEndSpec(bands=bands), heard)
+        measured = measure(FrontEndSpec(bands=bands), heard)
         assert np.isfinite(measured).all()
         low, high = (0, -4, -1, -3, 0), (2, 6, 1, 0, 2)
         assert (np.array(low) <= measured).all()
@@ -250,10 +251,8 @@ def test_windows_assessed_together_are_each_as_alone_to_the_bit(count: int, fram
 
 
 @pytest.mark.parametrize("frames", [2, 3, 10, 48, 198, 500])
-def test_measures_take_windows_of_any_leading_axes(frames: int) -> None:
+def test_windows_measured_together_are_each_measured_as_alone_to_the_bit(frames: int) -> None:
     heard, _ = of_many_kinds(64, frames, 32, frames)
-    flat = np.array(quality.measure(SPEC, heard))
-    assert flat.shape == (5, 64)
-    assert np.array_equal(np.array([quality.measure(SPEC, each) for each in heard]).T, flat)
-    shaped = quality.measure(SPEC, heard.reshape(4, 16, frames, 32))
-    assert np.array_equal(np.array(shaped), flat.reshape(5, 4, 16))
+    found = measure_all(SPEC, heard)
+    assert found.shape == (64, 5)
+    assert np.array_equal([measure(SPEC, each) for each in heard], found)
