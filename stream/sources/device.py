@@ -47,8 +47,11 @@ class DeviceSource:
             raise DeviceError(f"{device.name!r} has {available} input channel(s), so there is no channel {wanted}")
         self.device = device
         self.note = ""
-        if spec.channels == () and available > usual:
-            self.note = f"{device.name!r} names {available} channels: heard are the first {usual}"
+        if spec.channels == () and available >= MOST_CHANNELS:
+            self.note = (
+                f"{device.name!r} names {available} channels, {usual} are heard; a sound server repeats and mixes them:"
+                " choose the interface itself"
+            )
         self._backend = backend
         self._spec = spec
         self._channels = max(usual, wanted)

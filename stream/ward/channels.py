@@ -13,8 +13,6 @@ from stream.sources.health import Flat
 from stream.sources.live import LiveSource
 from stream.ward.feed import Member, Round
 
-_HEARD = ("listening", "")
-
 
 class Channels:
     """What becomes of the device is told of each channel; beside that, which of them give nothing but zeros.
@@ -34,23 +32,24 @@ class Channels:
 
     def rounds(self) -> Iterator[Round]:
         """See `Feed`."""
-        device = _HEARD
-        flats = [Flat()] * len(self.members)
-        said = [_HEARD] * len(self.members)
-        at = 0
+        count = len(self.members)
+        device, at = Condition("listening", 0), 0
+        flats, said = [Flat()] * count, [("listening", "")] * count
         for heard in self._live.blocks():
             if isinstance(heard, Condition):
-                device, at = (heard.state, heard.detail), heard.start
+                device, at = heard, heard.start
+                if not at and heard.detail:  # how it was opened
+                    yield [(k, heard) for k in range(count)]
             else:
-                apart = split(heard, len(self.members))
+                apart = split(heard, count)
                 flats = [health.hear(flat, block.samples) for flat, block in zip(flats, apart, strict=True)]
                 at = heard.start + len(heard.samples)
                 yield list(enumerate(apart))
-            now = [device if device != _HEARD else self._own(flat) for flat in flats]
-            news = [k for k, state in enumerate(now) if state != said[k] or isinstance(heard, Condition)]
+            now = [self._own(flat) if device.state == "listening" else (device.state, device.detail) for flat in flats]
+            news = [(k, Condition(now[k][0], at, now[k][1])) for k in range(count) if now[k] != said[k]]
             said = now
             if news:
-                yield [(k, Condition(now[k][0], at, now[k][1])) for k in news]
+                yield news
 
     def _own(self, flat: Flat) -> tuple[str, str]:
         """What becomes of a channel whose device is heard."""

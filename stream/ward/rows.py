@@ -20,8 +20,8 @@ from stream.ward.snapshot import Row
 _LOW = 0.6
 #: Cells of what stands at the right of the answer, each with a blank before it.
 _NUMBERS = (("sure", 6), ("bpm", 5), ("quality", 8), ("lost", 8), ("for", 8))
-_SHORT = (("sure", 6), ("bpm", 4), ("qual", 6), ("lost", 7), ("for", 6))
-_LEAST_ANSWER, _MOST_ANSWER = 18, 42
+_SHORT = (("sure", 5), ("bpm", 4), ("qual", 5), ("lost", 6), ("for", 6))
+_LEAST_ANSWER, _MOST_ANSWER = 22, 42
 _REMARK = 30  # as wide as this it has a column of its own
 
 
@@ -83,7 +83,8 @@ def lines(row: Row, plan: Plan) -> list[Text]:
     looks = quiet or f"bold {NOTICE if now == 'away' else STYLES[kind(told)]}"
     line = name.append(f"{letter} ", looks).append_text(fit(styled(_answer(row, now, plan), looks), plan.answer))
     for (_, cells), (text, style) in zip(plan.numbers, _cells(row, told, now), strict=True):
-        line.append(f"{text:>{cells}}", quiet or style)
+        shown = text if plan.numbers is _NUMBERS else text.replace(" ", "")
+        line.append(f"{shown:>{cells}}", quiet or style)
     remark = clean(_remark(row, now), plan.ascii_only)
     said = quiet or NOTICE
     if plan.remark:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import typer
 from rich.console import Console
 
 from models import bundle as bundles
@@ -35,31 +34,39 @@ def run(opener: Callable[[], Feed], model: Path | None, output: Output) -> None:
     told.check(output)
     bundle = bundles.load(model or bundles.SHIPPED)
     screen = display.wants_screen(output.plain, output.json_lines, output.quiet)
-    ward: Ward | None = None
+    left: list[tuple[Ward, Path | None]] = []
     try:
         with (
             display.opened(screen, output.theme, layout.render) as terminal,
             stopping(terminal.give_back if terminal else lambda: None) as stopper,
-            _begun(opener, bundle, output, screen) as ward,
+            _begun(opener, bundle, output, screen) as (ward, kept),
         ):
+            left.append((ward, kept))
             stopper.watch(ward)
-            if terminal is None:
-                ward.run()
-            else:
-                console = Console()
-                controls = WardControls(ward, lambda: tuple(console.size))  # type: ignore[arg-type, return-value]
-                display.run_under(ward, terminal, controls.look, controls.press)
+            _run(ward, terminal)
     finally:
-        if ward and not (output.json_lines or output.quiet):
-            _leave(ward, screen, output.session)
+        if not (output.json_lines or output.quiet):
+            for ward, kept in left:
+                _leave(ward, screen, kept)
+
+
+def _run(ward: Ward, terminal: display.Terminal | None) -> None:
+    if terminal is None:
+        ward.run()
+        return
+    console = Console()
+    controls = WardControls(ward, lambda: (console.width, console.height))
+    display.run_under(ward, terminal, controls.look, controls.press)
 
 
 @contextlib.contextmanager
-def _begun(opener: Callable[[], Feed], bundle: Bundle, output: Output, screen: bool) -> Iterator[Ward]:
+def _begun(
+    opener: Callable[[], Feed], bundle: Bundle, output: Output, screen: bool
+) -> Iterator[tuple[Ward, Path | None]]:
     feed = opener()
     try:
-        with told.opened(output, feed, bundle, screen) as listeners:
-            yield Ward(feed, bundle, listeners)
+        with told.opened(output, feed, bundle, screen) as (listeners, kept):
+            yield Ward(feed, bundle, listeners), kept
     finally:
         feed.close()
 
@@ -67,9 +74,7 @@ def _begun(opener: Callable[[], Feed], bundle: Bundle, output: Output, screen: b
 def _leave(ward: Ward, screen: bool, kept: Path | None) -> None:
     """What stays on the terminal: after the screen a row a stream, after plain lines the sum of them all."""
     last = ward.snapshot()
+    lines = [*(summary.table(last) if screen else []), summary.total(last), *([f"kept in {kept}"] if kept else [])]
     with contextlib.suppress(BrokenPipeError):
-        for line in summary.table(last) if screen else []:
+        for line in lines:
             summary.say(line, sys.stdout)
-        summary.say(summary.total(last), sys.stdout)
-    if kept:
-        typer.echo(f"kept in {kept}")

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from models.bundle import Bundle
 from models.errors import LaennecError, SettingError
@@ -30,9 +31,16 @@ def check(output: Output) -> None:
         raise SettingError("--metrics tells of one stream: leave it out, or hear one channel or file")
 
 
+class Told(NamedTuple):
+    """Who is told of each stream, in the feed's order; and the folder that holds those of all, if one is kept."""
+
+    listeners: list[Listeners]
+    kept: Path | None
+
+
 @contextlib.contextmanager
-def opened(output: Output, feed: Feed, bundle: Bundle, screen: bool) -> Iterator[list[Listeners]]:
-    """Who is told of each stream, in the feed's order. Where one can't be opened, recordings are as they were.
+def opened(output: Output, feed: Feed, bundle: Bundle, screen: bool) -> Iterator[Told]:
+    """Opens what the options ask for. Where one can't be opened, recordings are as they were.
 
     Raises:
         SettingError: a log, recording or folder can't be written.
@@ -54,7 +62,8 @@ def opened(output: Output, feed: Feed, bundle: Bundle, screen: bool) -> Iterator
             for recorder in recorders:
                 recorder.withdraw()
             raise
-        yield [Listeners(sinks, recorders[k] if recorders else None) for k, sinks in enumerate(told)]
+        listeners = [Listeners(sinks, recorders[k] if recorders else None) for k, sinks in enumerate(told)]
+        yield Told(listeners, own[0].parent if own else None)
 
 
 def _sinks(output: Output, feed: Feed, bundle: Bundle, screen: bool, log: Lines | None) -> list[list[Sink]]:
