@@ -39,7 +39,8 @@ class Intake:
         else:
             first, last = min(channels), max(channels)
             self._kept, width = slice(first - 1, last), last - first + 1
-            self._picked = [channel - first for channel in channels] if width > len(channels) else None
+            picked = [channel - first for channel in channels]
+            self._picked = None if picked == list(range(width)) else picked
         self._now_s = now_s
         self._ring = Ring(ring_samples, width)
         self._clock = FrameClock(rate_hz)
