@@ -117,8 +117,9 @@ def listen(
 ) -> None:
     """Listen live, through a microphone or a digital stethoscope. q or Ctrl-C ends; ? explains the other keys.
 
-    A device that goes away is waited for, and opened again; the time between is counted as lost. With --channels
-    each channel of one interface is a stream of its own, and the screen has a row for each.
+    A device that goes away is waited for, and opened again; the time between is counted as lost.
+
+    With --channels each channel of one interface is a stream of its own, a row on the screen.
     """
     from stream import remembered, wedged
     from stream.other_input import Input, Inputs
