@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from program import check_session, heart, lines, of_type, parsed, refused, run, started, succeed, write_wav
+from program import (
+    LAENNEC,
+    check_session,
+    heart,
+    lines,
+    of_type,
+    parsed,
+    refused,
+    run,
+    started,
+    succeed,
+    surroundings,
+    write_wav,
+)
 
 
 @pytest.fixture
@@ -214,3 +229,25 @@ def test_a_killed_wards_log_is_whole_up_to_its_last_line(files: list[Path], tmp_
     out = tmp_path / "x.csv"
     succeed("report", log, "--stream", found[1]["stream"], "--out", out)
     assert out.exists()
+
+
+def test_more_streams_than_files_may_be_open_at_first(tmp_path: Path) -> None:
+    """A soft limit of 64 open files, as some systems have 256 and people hundreds of recordings."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard > 1000, "the machine itself allows too few: nothing would be shown"
+    path = write_wav(tmp_path / "heart.wav", heart(1.2))
+    names = [shutil.copy(path, tmp_path / f"bed{number}.wav") for number in range(100)]
+    limited = ("sh", "-c", 'ulimit -S -n 64 && exec "$@"', "sh")
+    options = ("--together", "--speed", "max", "--plain", "--session", tmp_path / "kept", "--record", "heart.wav")
+    out = subprocess.run(
+        [*limited, *LAENNEC, "replay", *names, *map(str, options)],
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (out.returncode, out.stderr) == (0, "")
+    assert "total of 100 streams" in out.stdout
+    assert len(list((tmp_path / "kept").glob("*/bed*/summary.json"))) == 100
