@@ -9,7 +9,7 @@ from models.rhythm import Beat
 from stream import tachogram
 from stream.memory import KEPT_S
 from stream.monitor.view import Mark
-from stream.snapshot import Ledger
+from stream.sinks.sink import Heedless
 from stream.tachogram import Cycle
 
 _MOST_HISTORY = 4000
@@ -18,7 +18,7 @@ _MOST_MARKS = 200
 BEATS_S = 60.0
 
 
-class Past:
+class Past(Heedless):
     """A sink that keeps what a screen shows. Told by one thread, looked at by others: a tuple is replaced as a whole.
 
     Attributes:
@@ -50,15 +50,6 @@ class Past:
     def mark(self, t_s: float, note: str) -> None:
         """A moment was marked."""
         self.marks = (*self.marks, Mark(t_s, note))[-_MOST_MARKS:]
-
-    def condition(self, t_s: float, state: str, detail: str) -> None:
-        """Nothing of it is kept."""
-
-    def notice(self, t_s: float, text: str) -> None:
-        """Nothing of it is kept."""
-
-    def end(self, ledger: Ledger, reason: str) -> None:
-        """What was heard stands."""
 
     def decision_at(self, t_s: float) -> Decision | None:
         """The newest decision of a moment."""

@@ -113,7 +113,7 @@ def wards(draw: st.DrawFn) -> tuple[list[int], list[list[Block]], list[Round]]:
     return rates_hz, streams, rounds
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(wards())
 def test_a_stream_in_a_ward_tells_what_it_tells_alone(
     bundle: Bundle, made: tuple[list[int], list[list[Block]], list[Round]]

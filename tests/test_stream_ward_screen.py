@@ -14,7 +14,7 @@ from rich.text import Text
 from stream.block import CONDITIONS
 from stream.monitor.keys import Key
 from stream.snapshot import Ledger
-from stream.ward import summary
+from stream.ward import names, summary
 from stream.ward.layout import render, room
 from stream.ward.snapshot import Row, WardSnapshot
 from stream.ward.view import Room, WardView, pressed
@@ -119,6 +119,24 @@ def test_names_can_neither_move_the_cursor_nor_push_the_columns_out() -> None:
         assert {cell_len(line) for line in lines} == {size[0]}
         assert not any("\x1b" in line or "\n" in line for line in lines)
         assert sum("sounds like murmur" in line for line in lines) == 3
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=30), min_size=1, max_size=40, unique=True),
+    st.integers(6, 30),
+    st.booleans(),
+)
+def test_no_two_streams_look_alike_however_little_room_there_is(found: list[str], width: int, ascii_only: bool) -> None:
+    shown_as = names.fitting(tuple(found), width, ascii_only)
+    assert len(set(shown_as.values())) == len(found)
+    assert all(cell_len(text) <= width for text in shown_as.values())
+
+
+def test_a_name_is_cut_in_its_middle() -> None:
+    found = names.fitting(("bed", "patient-0012", "patient-0013"), 8, False)
+    assert list(found.values()) == ["bed", "pati…012", "pati…013"]
+    found = names.fitting(("left-patient-1", "left-mother-1"), 6, False)
+    assert list(found.values()) == ["1 le…1", "2 le…1"]
 
 
 @pytest.mark.parametrize("state", CONDITIONS)

@@ -38,7 +38,7 @@ class Channels:
         for heard in self._live.blocks():
             if isinstance(heard, Condition):
                 device, at = heard, heard.start
-                if not at and heard.detail:  # how it was opened
+                if heard.state == "listening" and not at:  # how it was opened
                     yield [(k, heard) for k in range(count)]
             else:
                 apart = split(heard, count)

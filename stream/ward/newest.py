@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from models.decide import Decision
-from models.rhythm import Beat
 from stream.monitor.words import kind
-from stream.snapshot import Ledger
+from stream.sinks.sink import Heedless
 
 
 class Answer(NamedTuple):
@@ -17,8 +16,8 @@ class Answer(NamedTuple):
     since_s: float
 
 
-class Newest:
-    """A sink. Told by one thread, looked at by others: `answer` is replaced as a whole."""
+class Newest(Heedless):
+    """A sink that keeps decisions alone. Told by one thread, looked at by others: `answer` is replaced as a whole."""
 
     def __init__(self) -> None:
         self.answer: Answer | None = None
@@ -28,21 +27,3 @@ class Newest:
         before = self.answer
         same = before is not None and kind(before.decision) == kind(d)
         self.answer = Answer(d, before.since_s if before and same else d.t_s)
-
-    def beat(self, beat: Beat) -> None:
-        """Nothing of it is kept."""
-
-    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
-        """The decisions after it say so."""
-
-    def condition(self, t_s: float, state: str, detail: str) -> None:
-        """Nothing of it is kept."""
-
-    def notice(self, t_s: float, text: str) -> None:
-        """Nothing of it is kept."""
-
-    def mark(self, t_s: float, note: str) -> None:
-        """Nothing of it is kept."""
-
-    def end(self, ledger: Ledger, reason: str) -> None:
-        """The newest answer stands."""

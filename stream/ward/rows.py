@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -14,6 +14,7 @@ from stream.monitor.bars import percent
 from stream.monitor.line import clean, first_fit, fit, shorten, styled
 from stream.monitor.theme import FAINT, LETTERS, NOTICE, STYLES
 from stream.monitor.words import clock, device, headline, kind, no_heart
+from stream.ward.names import fitting
 from stream.ward.snapshot import Row
 
 #: Below this the decision comes with a remedy.
@@ -29,11 +30,13 @@ class Plan(NamedTuple):
     """How wide each column is, in cells; the remark's is 0 where it has none.
 
     Attributes:
+        names: what stands for each stream's name.
         tall: the remark stands in a line of its own.
         ascii_only: names have nothing beyond ASCII.
     """
 
     width: int
+    names: Mapping[str, str]
     name: int
     answer: int
     remark: int
@@ -50,7 +53,8 @@ def plan(rows: Sequence[Row], width: int, tall: bool, ascii_only: bool) -> Plan:
     name = max(len("stream"), min(longest, max(12, width // 5), width - taken - _LEAST_ANSWER))
     left = width - taken - name
     remark = 0 if tall or left - _MOST_ANSWER - 2 < _REMARK else left - _MOST_ANSWER - 2
-    return Plan(width, name, left - remark - 2 * bool(remark), remark, numbers, tall, ascii_only)
+    names = fitting(tuple(row.name for row in rows), name, ascii_only)
+    return Plan(width, names, name, left - remark - 2 * bool(remark), remark, numbers, tall, ascii_only)
 
 
 def heads(plan: Plan) -> Text:
@@ -78,7 +82,7 @@ def lines(row: Row, plan: Plan) -> list[Text]:
     now = state(row)
     quiet = FAINT if now == "ended" else ""
     told = None if now == "away" else row.decision
-    name = fit(styled(shorten(clean(row.name, plan.ascii_only), plan.name), quiet or "bold"), plan.name + 1)
+    name = fit(styled(plan.names[row.name], quiet or "bold"), plan.name + 1)
     letter = "x" if now == "away" else LETTERS[kind(told)]
     looks = quiet or f"bold {NOTICE if now == 'away' else STYLES[kind(told)]}"
     line = name.append(f"{letter} ", looks).append_text(fit(styled(_answer(row, now, plan), looks), plan.answer))
