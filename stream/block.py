@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 
 Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
+#: Samples, or (n, channels) of several channels of one device.
+Frames = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Block:
     """Contiguous mono audio.
 
     Attributes:
-        samples: (n,) float32, full scale 1 (float recordings may go beyond), n >= 0.
+        samples: (n,) float32, full scale 1 (float recordings may go beyond), n >= 0. Only between a device heard with
+            several channels and `ward.channels`, which takes them apart: (n, channels).
         start: absolute index of the first sample since the stream began, lost samples included; the only clock.
         rate_hz: sample rate of this block.
         lost: samples lost immediately before `start`; 0 where this block follows the last one without a gap.

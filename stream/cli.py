@@ -92,6 +92,7 @@ def listen(
         int | None, typer.Option("--rate", metavar="HZ", help="2000 to 192000; else the device's own.")
     ] = None,
     channel: options.ChannelOption = None,
+    channels: options.ChannelsOption = None,
     remember: Annotated[bool, typer.Option("--remember", help="Listen to this device from now on.")] = False,
     max_gap_s: options.GapOption = None,
     ring_s: Annotated[float, typer.Option("--ring", metavar="S", help="Audio that may wait for the computer.")] = 10.0,
@@ -117,6 +118,8 @@ def listen(
     """Listen live, through a microphone or a digital stethoscope. q or Ctrl-C ends; ? explains the other keys.
 
     A device that goes away is waited for, and opened again; the time between is counted as lost.
+
+    With --channels each channel of one interface is a stream of its own, a row on the screen.
     """
     from stream import remembered, wedged
     from stream.other_input import Input, Inputs
@@ -124,14 +127,17 @@ def listen(
     from stream.sources.live import LiveSource
     from stream.sources.portaudio import PortAudio
     from stream.sources.quiet import quiet_stderr
+    from stream.ward import running as ward
+    from stream.ward.channels import Channels
 
-    spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency))
+    several = options.channels(channels, channel)
+    spec = CaptureSpec(rate, channel, ring_s, block_frames, options.latency(latency), several)
     output = options.output(
         log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session, theme
     )
     held: list[wedged.Closable] = []
 
-    def open_device(wanted: Input) -> Source:
+    def open_device(wanted: Input) -> LiveSource:
         with remembered.instead(wanted.device) as named:
             live = wedged.bounded(lambda: LiveSource(named, replace(spec, channel=wanted.channel), max_gap_s))
         if remember and not held:
@@ -139,11 +145,15 @@ def listen(
         held.append(live)
         return live
 
+    first = Input(device, channel)
     # The screen stands still while the next device is looked for.
-    inputs = Inputs(open_device, Input(device, channel), lambda: wedged.bounded(PortAudio().devices, limit_s=2.0))
+    inputs = Inputs(open_device, first, lambda: wedged.bounded(PortAudio().devices, limit_s=2.0))
     # ALSA and PortAudio write to standard error from C when a device dies.
     with wedged.left_behind(held), quiet_stderr():
-        running.run(inputs, model, output)
+        if several is None:
+            running.run(inputs, model, output)
+        else:
+            ward.run(lambda: Channels(open_device(first)), model, output)
 
 
 @app.command()
@@ -159,6 +169,10 @@ def replay(
     ] = None,
     max_gap_s: options.GapOption = None,
     channel: options.ChannelOption = None,
+    channels: options.ChannelsOption = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="Hear all files at the same time, each a stream of its own.")
+    ] = False,
     model: options.ModelOption = None,
     log: options.LogOption = None,
     log_max_mb: options.LogMaxOption = None,
@@ -172,9 +186,9 @@ def replay(
     metrics: options.MetricsOption = None,
     metrics_host: options.MetricsHostOption = None,
 ) -> None:
-    """Hear recordings as simulated streams. All names are checked before the first is heard.
+    """Hear recordings as simulated streams, one after the other or --together.
 
-    On the screen ? explains the keys.
+    All names are checked before the first is heard. On the screen ? explains the keys.
     """
     from stream.sources.file import FileSource, check_name
     from stream.sources.virtual import Fault, FaultySource
@@ -182,6 +196,17 @@ def replay(
     pace, faults = options.speed(speed), [Fault.parse(text) for text in fault or ()]
     if max_gap_s is not None and not faults:
         raise SettingError("--max-gap says how long a device may stay away: give a --fault too")
+    several = options.channels(channels, channel)
+    output = options.output(
+        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session, theme
+    )
+    if together or several is not None:
+        from stream.ward import running as ward
+        from stream.ward.files import Files
+
+        _check_together(files, together, loop, bool(faults))
+        ward.run(lambda: Files(files, [channel] if several is None else several, pace), model, output)
+        return
     _check_kept(files, loop, session, record, log)
     for path in files:
         check_name(path)
@@ -198,10 +223,17 @@ def replay(
             if not loop:
                 return
 
-    output = options.output(
-        log, log_max_mb, log_daily, record, plain, json_lines, quiet, metrics, metrics_host, session, theme
-    )
     running.run(openers(), model, output)
+
+
+def _check_together(files: list[Path], together: bool, loop: bool, faults: bool) -> None:
+    """Refuse what says nothing of several streams at once."""
+    if len(files) > 1 and not together:
+        raise SettingError("--channels hears the channels of one file: give one, or --together to hear several files")
+    if loop:
+        raise SettingError("--loop begins a recording again as a new session: leave it out with --together, --channels")
+    if faults:
+        raise SettingError("--fault is for one stream: leave it out with --together and --channels")
 
 
 def _check_kept(files: list[Path], loop: bool, session: Path | None, record: Path | None, log: Path | None) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 
 from models.errors import DeviceError
-from stream import display, wedged
+from stream import wedged
 from stream.block import Block, is_audio
 from stream.doctor import Finding
 from stream.sound_check import BANDS_HZ, Capture, Drift, Sound, drift, gather, measure, quantisation_dbfs_hz
 from stream.sources.capture import CaptureSpec
 from stream.sources.device import DeviceSource
 from stream.sources.quiet import quiet_stderr
+from stream.stopping import stopping
 
 SETTLE_S = 0.5  # a sound card's own filters swing in: not judged
 LEAST_S = 1.0  # less says nothing
@@ -45,7 +46,7 @@ def examine(device: str | int | None, spec: CaptureSpec, seconds: float, held: l
         seconds: how long to listen, >= 1.
         held: the device is added, for `wedged.left_behind`.
     """
-    with display.stopping() as stopper, quiet_stderr():
+    with stopping() as stopper, quiet_stderr():
         try:
             source = wedged.bounded(lambda: DeviceSource.open(device, spec))
         except DeviceError as error:

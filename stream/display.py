@@ -1,21 +1,21 @@
-"""How a session shows itself on the terminal, and how it is stopped: screen, plain lines, JSON lines or nothing."""
+"""How listening shows itself on the terminal: screen, or plain lines, JSON lines, nothing; and what stays there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 
 from stream.controls import Controls
+from stream.monitor import layout
 from stream.monitor.keyboard import Keyboard, Suspension, in_foreground, keyboard, suspending
+from stream.monitor.keys import Key
 from stream.monitor.palette import ThemeName
 from stream.monitor.screen import Screen, screen_possible
 from stream.session import Session
@@ -24,9 +24,6 @@ from stream.snapshot import Snapshot
 
 FRAME_S = 0.2
 _LAST_WAIT_S = 5.0
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-_CLOSED = getattr(signal, "SIGHUP", None)
-AGAIN_S = 0.5
 #: Leaves the alternate screen and shows the cursor, where nothing can be waited for any more.
 _GIVE_BACK = b"\x1b[?1049l\x1b[?25h"
 
@@ -36,36 +33,14 @@ def wants_screen(plain: bool, json_lines: bool, quiet: bool) -> bool:
     return not (plain or json_lines or quiet) and screen_possible(Console())
 
 
-class Stoppable(Protocol):
-    """What can be asked to end: a session, a source."""
+class Listening(Protocol):
+    """What runs beside the screen: a session, or a ward."""
 
-    def stop(self) -> None:
-        """End soon; takes no lock."""
+    def run(self) -> None:
+        """To its end; raises what failed."""
 
-
-class Stopper:
-    """Hands a signal on to the session that runs. One that comes between two sessions ends the next at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._session: Stoppable | None = None
-
-    @property
-    def watches(self) -> bool:
-        """Whether there is a session to ask."""
-        return self._session is not None
-
-    def watch(self, session: Stoppable) -> None:
-        """The session that runs from now on."""
-        self._session = session
-        if self.asked:
-            session.stop()
-
-    def ask(self) -> None:
-        """End soon, in good order. Takes no lock: a signal handler calls it."""
-        self.asked = True
-        if self._session:
-            self._session.stop()
+    def stop(self, reason: str = ...) -> None:
+        """End soon, for that reason."""
 
 
 class Terminal:
@@ -90,14 +65,18 @@ class Terminal:
     def __exit__(self, *_error: object) -> None:
         self._leaving.close()
 
-    def draw(self, session: Session, controls: Controls) -> None:
-        """Show how a session stands; stop here first where the listener pressed Ctrl-Z."""
+    def draw(self, look: Callable[[bool], Any]) -> None:
+        """Show how things stand; stop here first where the listener pressed Ctrl-Z.
+
+        Args:
+            look: what the screen draws, now; told whether keys can be pressed.
+        """
         if self._suspension.asked:
             self._hide()
             self._suspension.stop()
         self._show()
         if self._shown:
-            self._screen.draw(session.snapshot(controls.view(session, self.keys.works)))
+            self._screen.draw(look(self.keys.works))
 
     def give_back(self) -> None:
         """Leave the terminal as it was, at once: a signal is about to end the program."""
@@ -135,17 +114,25 @@ def run(session: Session, terminal: Terminal | None, controls: Controls | None =
     """
     if terminal is None:
         session.run()
-    else:
-        _run_under(session, terminal, controls or Controls())
+        return
+    asked = controls or Controls()
+    asked.session_begins()
+
+    def look(keyboard: bool) -> Snapshot:
+        return session.snapshot(asked.view(session, keyboard))
+
+    run_under(session, terminal, look, lambda key: asked.press(key, session))
 
 
 @contextlib.contextmanager
-def opened(wanted: bool, theme: ThemeName = ThemeName.DARK) -> Iterator[Terminal | None]:
-    """The screen and the keyboard, if wanted."""
+def opened(
+    wanted: bool, theme: ThemeName = ThemeName.DARK, render: Callable[..., Group] = layout.render
+) -> Iterator[Terminal | None]:
+    """The screen and the keyboard, if wanted; `render` as for `Screen`."""
     if not wanted:
         yield None
         return
-    with Terminal(Screen(theme=theme), keyboard()) as terminal:
+    with Terminal(Screen(theme=theme, render=render), keyboard()) as terminal:
         yield terminal
 
 
@@ -176,75 +163,43 @@ def _summary(last: Snapshot, kept: Path | None, named: bool) -> None:
         sink.line(f"kept in {kept}")
 
 
-def _run_under(session: Session, terminal: Terminal, controls: Controls) -> None:
-    """The worker listens, this thread draws, and heeds the keys."""
+def run_under(
+    listening: Listening, terminal: Terminal, look: Callable[[bool], Any], press: Callable[[Key], None]
+) -> None:
+    """A worker listens to the end, this thread draws, and heeds the keys.
+
+    Args:
+        listening: what runs.
+        terminal: where it is shown.
+        look: as for `Terminal.draw`.
+        press: does what a key is for.
+
+    Raises:
+        LaennecError: as `listening.run`.
+    """
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            session.run()
+            listening.run()
         except BaseException as error:  # raised again below, on the main thread
             failures.append(error)
         finally:
             terminal.keys.wake()
 
-    controls.session_begins()
     worker = threading.Thread(target=work, name="listen", daemon=True)
     worker.start()
     try:
         while worker.is_alive():
             # Where the terminal's window was closed, SIGHUP says whether the session is to end; drawing does not.
             with contextlib.suppress(OSError):
-                terminal.draw(session, controls)
+                terminal.draw(look)
             for key in terminal.keys.read(FRAME_S):
-                controls.press(key, session)
+                press(key)
     finally:
         # Whatever went wrong with drawing, the log is ended and the device let go.
         if worker.is_alive():
-            session.stop("the screen failed")
+            listening.stop("the screen failed")
             worker.join(_LAST_WAIT_S)
     if failures:
         raise failures[0]
-
-
-@contextlib.contextmanager
-def stopping(give_back: Callable[[], None] = lambda: None) -> Iterator[Stopper]:
-    """Ctrl-C, SIGTERM and a closed terminal end sessions in good order; a second signal does what it always does.
-
-    But for one that comes with the first: shells, terminals and `timeout` may each send theirs. A terminal is closed
-    once, however often that is told. Before the first session there is nothing to be ended in good order: then the
-    first one ends the program.
-
-    Args:
-        give_back: called before a second signal ends the program at once.
-    """
-    stopper = Stopper()
-    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    # `nohup` asks a program to outlive its terminal.
-    numbers = [n for n in numbers if n.name != "SIGHUP" or signal.getsignal(n) != signal.SIG_IGN]
-
-    first_s: list[float] = []
-
-    def ask(number: int, _frame: Any) -> None:
-        if not stopper.watches:  # the device is still being opened, which may hang
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-        if not first_s:
-            first_s.append(time.monotonic())
-            stopper.ask()
-        elif number != _CLOSED and time.monotonic() - first_s[0] > AGAIN_S:
-            again(number)
-
-    def again(number: int) -> None:
-        give_back()
-        signal.signal(number, before[number])
-        os.kill(os.getpid(), number)
-
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        signal.signal(number, ask)
-    try:
-        yield stopper
-    finally:
-        if not first_s:  # else the program is about to end, and the same signal may come again before it has
-            for number, handler in before.items():
-                signal.signal(number, handler)

@@ -6,7 +6,7 @@ import importlib.util
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from models.errors import SettingError
 from stream.monitor.palette import ThemeName
 from stream.sessions import folder
 from stream.sinks.log_file import Rotation
-
-if TYPE_CHECKING:
-    pass
 
 MOST_LOG_MB = 100.0  # a log grows by 1 kB/s: about a day
 
@@ -69,6 +66,10 @@ ThemeOption = Annotated[
 GapOption = Annotated[
     float | None,
     typer.Option("--max-gap", metavar="S", min=0, help="End when the device stays away longer; else wait for ever."),
+]
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option("--channels", metavar="all|1,3,4", help="Several channels at once, each a stream of its own."),
 ]
 ChannelOption = Annotated[int | None, typer.Option("--channel", metavar="N", help="Which channel to hear, from 1.")]
 
@@ -168,6 +169,27 @@ def latency(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def channels(text: str | None, channel: int | None) -> tuple[int, ...] | None:
+    """The channels that an option names, in order; empty for all, None where it is not given.
+
+    Raises:
+        SettingError: they are no channels, one is there twice, or `--channel` is given too.
+    """
+    if text is None:
+        return None
+    if channel is not None:
+        raise SettingError("--channel hears one channel and --channels several: leave one of them out")
+    if text.strip() == "all":
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    found = sorted(int(part) for part in parts if part.isascii() and part.isdecimal() and len(part) < 6)
+    if len(found) < len(parts) or found[0] < 1:
+        raise SettingError(f"--channels {text}: give all, or numbers from 1 with commas between them, as 1,3,4")
+    if len(set(found)) < len(found):
+        raise SettingError(f"--channels {text}: names a channel twice; each is a stream of its own")
+    return tuple(found)
 
 
 def speed(text: str) -> float | None:

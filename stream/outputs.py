@@ -81,11 +81,16 @@ def sinks(output: Output, log: Lines | None, bundle: Bundle, source: Source, scr
 
 
 def header(bundle: Bundle, source: Source) -> dict[str, Any]:
-    """What the log's first line says. The replay speed is not in it: it changes nothing."""
+    """What the log's first line says."""
+    return head(bundle, {"source": source.description})
+
+
+def head(bundle: Bundle, heard: dict[str, Any]) -> dict[str, Any]:
+    """The same of whatever is heard. The replay speed is not in it: it changes nothing."""
     return {
         "laennec": version("laennec"),
         "model": {"id": bundle.id, "sha256": bundle.sha256},
-        "source": source.description,
+        **heard,
         "settings": {
             "window": asdict(bundle.window),
             "decide": asdict(bundle.decide),

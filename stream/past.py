@@ -9,6 +9,7 @@ from models.rhythm import Beat
 from stream import tachogram
 from stream.memory import KEPT_S
 from stream.monitor.view import Mark
+from stream.sinks.sink import Heedless
 from stream.tachogram import Cycle
 
 _MOST_HISTORY = 4000
@@ -17,8 +18,8 @@ _MOST_MARKS = 200
 BEATS_S = 60.0
 
 
-class Past:
-    """Told by one thread, looked at by others: each of its tuples is replaced as a whole.
+class Past(Heedless):
+    """A sink that keeps what a screen shows. Told by one thread, looked at by others: a tuple is replaced as a whole.
 
     Attributes:
         history: decisions, oldest first; of long ago only some (`thinned`).
@@ -32,23 +33,23 @@ class Past:
         self.marks: tuple[Mark, ...] = ()
         self._cycles = tachogram.init_state()
 
-    def decide(self, made: Decision) -> None:
+    def decision(self, d: Decision) -> None:
         """A decision was made."""
-        self.history = (*thinned(self.history), made)
-        self._cycles = tachogram.judged(made.t_s, made.regularity, self._cycles)
+        self.history = (*thinned(self.history), d)
+        self._cycles = tachogram.judged(d.t_s, d.regularity, self._cycles)
 
     def beat(self, beat: Beat) -> None:
         """A heart sound was found."""
         self.beats = (*_since(self.beats, beat.t_s - KEPT_S), beat)
         self._cycles = tachogram.heard(beat, self._cycles)
 
-    def gap(self) -> None:
+    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:  # noqa: ARG002 - cycles end at any gap
         """Audio was lost."""
         self._cycles = tachogram.broken(self._cycles)
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, t_s: float, note: str) -> None:
         """A moment was marked."""
-        self.marks = (*self.marks, mark)[-_MOST_MARKS:]
+        self.marks = (*self.marks, Mark(t_s, note))[-_MOST_MARKS:]
 
     def decision_at(self, t_s: float) -> Decision | None:
         """The newest decision of a moment."""

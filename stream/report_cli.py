@@ -35,6 +35,9 @@ def report(
         int | None,
         typer.Option("--number", metavar="N", help="Which session of a log that holds several; else the last."),
     ] = None,
+    stream: Annotated[
+        str | None, typer.Option("--stream", metavar="NAME", help="Which of a log that holds several streams.")
+    ] = None,
     folder: InOption = None,
     channel: options.ChannelOption = None,
     model: options.ModelOption = None,
@@ -47,13 +50,13 @@ def report(
     """
     from stream.report import inputs, making
     from stream.sessions import listing
-    from stream.sessions.folder import order, usual
+    from stream.sessions.folder import usual
 
     making.check_name(out)
     bundle = bundles.load(model or bundles.SHIPPED)
-    named = order(str(session)) and not session.exists()
+    named = listing.is_id(str(session)) and not session.exists()
     path = listing.at(str(session), folder or usual()) if named else session
-    given = inputs.read(path, audio or [], number, channel, bundle)
+    given = inputs.read(path, audio or [], number, channel, bundle, stream)
     data = making.MAKERS[out.suffix.lower()](given, bundle)
     making.write(out, data)
     typer.echo(f"{out}: {given.heard.span_s:.1f} s reported, {len(data):,} bytes")

@@ -6,25 +6,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stream.block import Samples
+from stream.block import Frames
 
 
 class Reading(NamedTuple):
     """What one read returns.
 
     Attributes:
-        samples: (n,) float32, the reader's own copy; n >= 0.
+        samples: (n,) or (n, channels) float32, the reader's own copy; n >= 0.
         start: index of the first sample since the ring began; of the next sample to come where n is 0.
         lost: samples overwritten unread, indices `start - lost` to `start - 1`; told once, always with n > 0.
     """
 
-    samples: Samples
+    samples: Frames
     start: int
     lost: int
 
 
 class Ring:
     """Keeps the newest `capacity_samples` of a stream; when full, the oldest are overwritten.
+
+    A sample is one number, or with `channels` one for each of them: they come and are lost together.
 
     One thread may write while another reads. The writer announces how far it is going to overwrite (`_claimed`) before
     it copies, and what is complete (`written`) after. The reader takes only what is complete, and looks at the claim
@@ -34,15 +36,16 @@ class Ring:
     Counters are Python integers, which never wrap: at 192 kHz a 32-bit one would after six hours.
     """
 
-    def __init__(self, capacity_samples: int) -> None:
-        """Allocate once; nothing grows later.
+    def __init__(self, capacity_samples: int, channels: int | None = None) -> None:
+        """Allocate once; nothing grows later. Without `channels` the samples are (n,), else (n, channels).
 
         Raises:
             ValueError: a capacity below one sample.
         """
         if capacity_samples < 1:
             raise ValueError(f"a ring holds at least one sample, not {capacity_samples}")
-        self._store: Samples = np.zeros(capacity_samples, dtype=np.float32)
+        shape = () if channels is None else (channels,)
+        self._store: Frames = np.zeros((capacity_samples, *shape), dtype=np.float32)
         self._capacity = capacity_samples
         self._claimed = 0
         self._written = 0
@@ -59,11 +62,11 @@ class Ring:
         handed_out = self._next  # looked at first: what is written meanwhile can't make it negative
         return min(self._written - handed_out, self._capacity)
 
-    def write(self, samples: Samples) -> None:
+    def write(self, samples: Frames) -> None:
         """Copy in and count; for the writer alone. Never waits, so that an audio callback may call it.
 
         Args:
-            samples: (n,) float32, n >= 0, any stride. Of more than the capacity only the last ones stay.
+            samples: (n,) or (n, channels) float32, n >= 0, any stride. Of more than the capacity only the last stay.
         """
         end = self._written + len(samples)
         self._claimed = end
@@ -94,9 +97,9 @@ class Ring:
         """Index of the oldest sample that no write, finished or under way, has touched."""
         return self._claimed - self._capacity
 
-    def _copy(self, begin: int, count: int) -> Samples:
+    def _copy(self, begin: int, count: int) -> Frames:
         if count <= 0:
-            return np.empty(0, dtype=np.float32)
+            return self._store[:0].copy()
         at = begin % self._capacity
         first = self._store[at : at + count]
         return np.concatenate([first, self._store[: count - len(first)]])

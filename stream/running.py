@@ -22,6 +22,7 @@ from stream.session import Session
 from stream.sessions import folder
 from stream.sinks.jsonl import Lines
 from stream.sinks.recorder import Recorder
+from stream.stopping import stopping
 
 if TYPE_CHECKING:
     from stream.sinks.metrics import MetricsSink
@@ -49,7 +50,7 @@ def run(openers: Iterable[Callable[[], Source]], model: Path | None, output: opt
             outputs.metrics(output.metrics) as metrics,
             outputs.log_file(output.log, output.rotation) as log,
             display.opened(screen_wanted, output.theme) as terminal,
-            display.stopping(terminal.give_back if terminal else lambda: None) as stopper,
+            stopping(terminal.give_back if terminal else lambda: None) as stopper,
         ):
             for opener in openers:
                 with _kept(output, log) as (own, own_log):

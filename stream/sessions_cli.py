@@ -58,7 +58,7 @@ def show(
     path = listing.at(session, folder or usual())
     summary = summary_of(path)
     if as_json:
-        _say(json.dumps({"id": path.name, "path": str(path), **summary}, indent=1, allow_nan=False))
+        _say(json.dumps({"id": listing.id_of(path), "path": str(path), **summary}, indent=1, allow_nan=False))
         return
     files = [(file.name, file.stat().st_size) for file in own_files(path)[0]]
     try:
@@ -66,7 +66,7 @@ def show(
     except InputFileError as error:
         marked = []
         _say(f"what the marks say can't be read: {error}")
-    _say(f"session    {path.name}\n{page(summary, marked, files)}")
+    _say(f"session    {listing.id_of(path)}\n{page(summary, marked, files)}")
     _say("For research and education; not a medical device.")
 
 

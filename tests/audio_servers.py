@@ -127,7 +127,13 @@ def file_microphone(name: str, infile: Path) -> str:
 
 def mono_file_microphone(name: str, infile: Path) -> str:
     """The same with one channel only."""
-    slave = '{ type multi slaves.a.pcm "null" slaves.a.channels 1 bindings.0.slave a bindings.0.channel 0 }'
+    return interface(name, infile, 1)
+
+
+def interface(name: str, infile: Path, channels: int) -> str:
+    """The same with so many channels."""
+    bindings = " ".join(f"bindings.{k} {{ slave a channel {k} }}" for k in range(channels))
+    slave = f'{{ type multi slaves.a.pcm "null" slaves.a.channels {channels} {bindings} }}'
     return f'pcm.{name} {{ type file slave.pcm {slave} file "/dev/null" infile "{infile}" format "raw" }}\n'
 
 
@@ -191,10 +197,14 @@ def endless(chunk_samples: int, start: int = 0) -> Iterator[np.ndarray]:
         start += chunk_samples
 
 
-class PulseServer:
-    """A PulseAudio daemon of our own, whose only source reads a FIFO (made by it) in mono float32."""
+#: As ALSA names four channels: PulseAudio would mix those that are called otherwise.
+_MAP = " channel_map=front-left,front-right,rear-left,rear-right"
 
-    def __init__(self, folder: Path, rate_hz: int) -> None:
+
+class PulseServer:
+    """A PulseAudio daemon of our own, whose only source reads a FIFO (made by it) in float32."""
+
+    def __init__(self, folder: Path, rate_hz: int, channels: int = 1) -> None:
         self.fifo = folder / "pulse.fifo"
         socket = folder / "native"
         self.env = alsa_environment(folder, "pcm.pulsemic { type pulse }\n")
@@ -208,7 +218,8 @@ class PulseServer:
         options = ["-n", "-F", "/dev/null", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]
         modules = [
             f"--load=module-native-protocol-unix auth-anonymous=1 socket={socket}",
-            f"--load=module-pipe-source source_name=mic file={self.fifo} format=float32le rate={rate_hz} channels=1",
+            f"--load=module-pipe-source source_name=mic file={self.fifo} format=float32le rate={rate_hz} "
+            f"channels={channels}{_MAP if channels == 4 else ''}",
         ]
         self._command = ["pulseaudio", *options, *modules]
         self._log = folder / "pulse.log"
@@ -237,8 +248,8 @@ class PulseServer:
 
 
 @contextmanager
-def pulse_server(folder: Path, rate_hz: int) -> Iterator[PulseServer]:
-    server = PulseServer(folder, rate_hz)
+def pulse_server(folder: Path, rate_hz: int, channels: int = 1) -> Iterator[PulseServer]:
+    server = PulseServer(folder, rate_hz, channels)
     try:
         server.wait_until_ready()
         yield server

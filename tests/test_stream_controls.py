@@ -229,7 +229,7 @@ def test_marks_are_told_kept_and_bounded(bundle: Bundle) -> None:
     source, plain = Blocks(heart(5), 1000), io.StringIO()
 
     def prepare(session: Session) -> None:
-        session._sinks.append(PlainSink(plain, 4000))
+        session._telling.sinks.append(PlainSink(plain, 4000))
         source.before[8] = lambda: session.mark(Mark(1.75, "loud “here”"))
         source.before[9] = lambda: [session.mark(Mark(i / 100)) for i in range(300)]  # type: ignore[func-returns-value]
 

@@ -7,7 +7,20 @@ from typing import Any
 
 from models.classes import CLASSES
 from models.decide import STATUSES
-from stream.log.checks import Check, count, holding, instant, list_of, maybe, number, one_of, optional, text, unusable
+from stream.log.checks import (
+    Check,
+    count,
+    holding,
+    instant,
+    keyed,
+    list_of,
+    maybe,
+    number,
+    one_of,
+    optional,
+    text,
+    unusable,
+)
 
 SCHEMA = 1
 #: Ten years: no stream is longer, and no time on paper is either.
@@ -35,7 +48,8 @@ _LINES: Mapping[str, Check] = {
             "schema": one_of(SCHEMA),
             "laennec": text,
             "model": holding({"id": text}),
-            "source": SOURCE,
+            "source": optional(SOURCE),
+            "streams": optional(keyed(text, SOURCE)),
             "started": instant,
             "continued": optional(one_of(True)),
         }
@@ -77,6 +91,8 @@ def fault(line: Mapping[str, Any], rate_hz: int) -> str:
 
 def _across(line: Mapping[str, Any], most_samples: float) -> str:
     """What is wrong between values that are right each by itself."""
+    if line["type"] == "session" and ("source" in line) == bool(line.get("streams")):
+        return "it names neither a source nor several streams, or both"
     if line["type"] == "decision" and (line["label"] is None) == (line["status"] == "ok"):
         return "label and status do not fit together"
     if line["type"] == "gap" and line["lost_samples"] > most_samples:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from models.errors import InputFileError, in_words
 from stream.log import format as formats
+from stream.log import streams
 from stream.log.checks import unusable
 from stream.put_away import STAMP, older
 
@@ -18,22 +19,24 @@ TORN: dict[str, Any] = {"type": "torn"}
 _LONGEST_LINE = 1 << 20  # bytes
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read(path: Path, stream: str | None = None) -> Iterator[dict[str, Any]]:
     """The lines of a log with those of the files that it goes on from, oldest first, as `read_files` gives them.
 
     Args:
         path: the log's newest file, FILE.jsonl; or one that was put away, with which it ends then.
+        stream: as for `read_files`.
     """
-    return read_files(files(path))
+    return read_files(files(path), stream)
 
 
-def read_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def read_files(paths: Sequence[Path], stream: str | None = None) -> Iterator[dict[str, Any]]:
     """The lines of a log, as if it were one file: without the session lines that only repeat (`"continued"`).
 
     It may hold several sessions. Nothing is held in memory but the line.
 
     Args:
         paths: its files, in the order in which they were written.
+        stream: which one, by its name, of a log of several streams: it is given as if it had been heard alone.
 
     Yields:
         Objects as docs/formats.md has them, with a `type`; a session's line comes first. Those of a known type hold
@@ -41,12 +44,12 @@ def read_files(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
     Raises:
         InputFileError: a file can't be read or is no log of Laennec's, a line is damaged, or there is none; names the
-            file and the line.
+            file and the line. Or it holds several streams and none of them is chosen, or one that is not there.
     """
     started: str | None = None  # of the session that is being read
     for path in paths:
         whole = False
-        for line in _lines_of(path):
+        for line in _lines_of(path, stream):
             whole = whole or line is not TORN
             if line["type"] == "session":
                 if line.get("continued") and line["started"] == started:
@@ -113,8 +116,8 @@ def _first(path: Path) -> dict[str, Any]:
     return line if isinstance(line, dict) and line.get("type") == "session" else {}
 
 
-def _lines_of(path: Path) -> Iterator[dict[str, Any]]:
-    rate_hz = 0
+def _lines_of(path: Path, stream: str | None) -> Iterator[dict[str, Any]]:
+    chosen = streams.Chosen(path, stream)
     for number, raw in _numbered(path):
         try:
             line = _decoded(raw)
@@ -123,10 +126,9 @@ def _lines_of(path: Path) -> Iterator[dict[str, Any]]:
                 yield TORN
                 return
             raise (_damaged if number > 1 else _no_log)(path, number, in_words(error)) from error
-        _check(path, number, line, rate_hz)
-        if line["type"] == "session":
-            rate_hz = line["source"]["rate_hz"]
-        yield line
+        _check(path, number, line, chosen)
+        if found := chosen.line(line):
+            yield found
 
 
 def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -151,7 +153,7 @@ def _decoded(raw: bytes) -> dict[str, Any]:
     return line
 
 
-def _check(path: Path, number: int, line: dict[str, Any], rate_hz: int) -> None:
+def _check(path: Path, number: int, line: dict[str, Any], chosen: streams.Chosen) -> None:
     kind = line.get("type")
     if number == 1 and kind != "session":
         raise _no_log(path, number, "it is no session's")
@@ -160,7 +162,9 @@ def _check(path: Path, number: int, line: dict[str, Any], rate_hz: int) -> None:
     if kind == "session" and line.get("schema") != formats.SCHEMA:
         schema = f"its schema{unusable(line.get('schema'))}: this Laennec reads {formats.SCHEMA}"
         raise InputFileError(f"{path}: line {number}: {schema}; use the Laennec that wrote it")
-    if why := formats.fault(line, rate_hz):
+    if kind != "session" and not chosen.knows(line):
+        raise _damaged(path, number, "it is of no stream that its session names")
+    if why := formats.fault(line, chosen.rate_hz(line)):
         raise _damaged(path, number, why)
 
 

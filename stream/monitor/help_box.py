@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from stream.monitor.line import fit, styled
 from stream.monitor.theme import FAINT
 
+#: Each key, and what it does.
+Keys = Sequence[tuple[str, str]]
+
 _WIDTH = 52
-_KEYS = (
+_KEYS: Keys = (
     ("space", "pause, counted as lost; go on"),
     ("m", "mark this moment, and type a note"),
     ("r", "recording on, off"),
@@ -24,9 +29,9 @@ _KEYS = (
 )
 
 
-def over(lines: list[Text], width: int) -> list[Text]:
+def over(lines: list[Text], width: int, keys: Keys = _KEYS) -> list[Text]:
     """The lines of a screen, each of `width` cells or less, with the box in the middle; the last one stays free."""
-    box = _box()
+    box = _box(keys)
     top, left = max(0, (len(lines) - 1 - len(box)) // 2), (width - _WIDTH) // 2
     covered = list(lines)
     for number, row in enumerate(box[: len(lines) - 1], top):
@@ -36,9 +41,9 @@ def over(lines: list[Text], width: int) -> list[Text]:
     return covered
 
 
-def _box() -> list[Text]:
+def _box(keys: Keys) -> list[Text]:
     inside = _WIDTH - 4
-    rows = [fit(Text.assemble((f"{key:<10}", "bold"), words), inside) for key, words in _KEYS]
+    rows = [fit(Text.assemble((f"{key:<10}", "bold"), words), inside) for key, words in keys]
     side = styled("│", FAINT)
     return [
         styled("┌─ keys " + "─" * (_WIDTH - 9) + "┐", FAINT),

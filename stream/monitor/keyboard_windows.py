@@ -12,7 +12,10 @@ if sys.platform == "win32":
     import msvcrt
 
 _POLL_S = 0.03
-_AFTER_ESCAPE = {"H": "up", "P": "down", "K": "left", "M": "right", "G": "home", "O": "end", "S": "delete"}
+_AFTER_ESCAPE = {
+    **{"H": "up", "P": "down", "K": "left", "M": "right", "G": "home", "O": "end", "S": "delete"},
+    **{"I": "page up", "Q": "page down"},
+}
 
 
 class WindowsKeyboard:

@@ -16,7 +16,7 @@ _TEXT = re.compile(rb"[^\x00-\x1f\x7f]+")
 _MOST_PASTED = 4096
 
 _BY_LETTER = {b"A": "up", b"B": "down", b"C": "right", b"D": "left", b"H": "home", b"F": "end", b"M": "enter"}
-_BY_NUMBER = {b"1": "home", b"7": "home", b"4": "end", b"8": "end", b"3": "delete"}
+_BY_NUMBER = {b"1": "home", b"7": "home", b"4": "end", b"8": "end", b"3": "delete", b"5": "page up", b"6": "page down"}
 _CONTROLS = {b"\r": "enter", b"\n": "enter", b"\x7f": "backspace", b"\x08": "backspace"}
 
 
@@ -25,7 +25,7 @@ class Key(NamedTuple):
 
     Attributes:
         name: "text" for a character, "paste" for pasted text, else "up", "down", "left", "right", "home", "end",
-            "enter", "escape", "backspace" or "delete".
+            "page up", "page down", "enter", "escape", "backspace" or "delete".
         text: the character or the pasted text, printable; empty for others.
     """
 

@@ -70,13 +70,13 @@ def render(snapshot: Snapshot, size: tuple[int, int], ascii_only: bool = False, 
     """
     width, height = size
     if width < MIN_WIDTH or height < MIN_HEIGHT:
-        return Group(_too_small(width, height))
+        return Group(too_small(width, height))
     snapshot = _printable(snapshot, ascii_only)
     # One cell of margin on either side keeps letters off the window's edge.
     lines = _lines(snapshot, size, ascii_only, ramp)
     if snapshot.view.help:
         lines = help_box.over(lines, width - 2)
-    return Group(*(_finish(line, width, ascii_only) for line in lines))
+    return Group(*(finish(line, width, ascii_only) for line in lines))
 
 
 def _printable(snapshot: Snapshot, ascii_only: bool) -> Snapshot:
@@ -140,14 +140,16 @@ def _timeline(snapshot: Snapshot, has: Plan, width: int) -> list[Text]:
     return lines
 
 
-def _finish(line: Text, width: int, ascii_only: bool) -> Text:
+def finish(line: Text, width: int, ascii_only: bool) -> Text:
+    """A line of `width - 2` cells with its margins, in the characters that can be shown."""
     line = fit(Text(" ").append_text(fit(line, width - 2)), width)
     if ascii_only:
         line.plain = to_ascii(line.plain)
     return line
 
 
-def _too_small(width: int, height: int) -> Text:
+def too_small(width: int, height: int) -> Text:
+    """One line in place of the screen."""
     need = f"{MIN_WIDTH}x{MIN_HEIGHT}"
     forms = (
         f"Laennec's screen needs {need} characters; this terminal has {width}x{height}. Listening goes on.",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import Console, Group
 
-from stream.monitor.layout import render
+from stream.monitor import layout
 from stream.monitor.paint import Cell, Pen, changes
 from stream.monitor.palette import AUTO, THEMES, Theme, ThemeName
-from stream.snapshot import Snapshot
 
 _ENTER = "\x1b[?1049h\x1b[?25l"  # the alternate screen, no cursor
 _LEAVE = "\x1b[?25h\x1b[?1049l"
@@ -38,10 +39,17 @@ class Screen:
     Args:
         console: where to draw; else standard output.
         theme: its colours. A terminal of 16 colours, or NO_COLOR, keeps its own.
+        render: draws what is handed to `draw`, as `layout.render` does a snapshot.
     """
 
-    def __init__(self, console: Console | None = None, theme: ThemeName = ThemeName.DARK) -> None:
+    def __init__(
+        self,
+        console: Console | None = None,
+        theme: ThemeName = ThemeName.DARK,
+        render: Callable[..., Group] = layout.render,
+    ) -> None:
         self._console = console or Console()
+        self._render = render
         self._theme = _possible(self._console, THEMES[theme])
         system = None if self._console.no_color else _SYSTEMS.get(self._console.color_system or "")
         self._pen = Pen(self._theme, system)
@@ -72,13 +80,13 @@ class Screen:
             self._entered = False
             self._write(_LEAVE)
 
-    def draw(self, snapshot: Snapshot) -> None:
+    def draw(self, snapshot: Any) -> None:
         """Show a snapshot at the terminal's present size; nothing where the screen was left."""
         if not self._entered:
             return
         size = self._console.size
         ascii_only = self._console.options.ascii_only or _plain_locale()
-        lines = render(snapshot, size, ascii_only, self._theme.ramp).renderables
+        lines = self._render(snapshot, size, ascii_only, self._theme.ramp).renderables
         cells = self._pen.page(lines, *size)
         afresh = size != self._size
         told = changes([] if afresh else self._shown, cells)

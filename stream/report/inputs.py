@@ -36,7 +36,14 @@ class Given(NamedTuple):
     recording: Recording | None
 
 
-def read(path: Path, audio: list[Path], number: int | None, channel: int | None, model: Bundle) -> Given:
+def read(
+    path: Path,
+    audio: list[Path],
+    number: int | None,
+    channel: int | None,
+    model: Bundle,
+    stream: str | None = None,
+) -> Given:
     """Read or hear what a path names.
 
     Args:
@@ -45,22 +52,25 @@ def read(path: Path, audio: list[Path], number: int | None, channel: int | None,
         number: which session of a log that holds several, from 1; None is the last.
         channel: of the sound file, from 1; None where there is only one.
         model: hears a sound file.
+        stream: which of a log that holds several streams.
 
     Raises:
         InputFileError: nothing that can be reported, or log and recording do not belong together.
         SettingError: options that do not fit what is given.
     """
     if path.is_dir():
+        if stream is not None:
+            raise SettingError(f"{path}: each stream has a folder of its own: name {path / stream}, without --stream")
         return _folder(path, audio, number, channel)
     if not path.exists():
         raise InputFileError(f"{path}: no such file; give a session folder, a log or a sound file")
     if path.suffix.lower() in {".json", ".csv"}:
         raise InputFileError(f"{path}: is no log: give the session's folder or its {LOG}")
     if path.suffix.lower() == ".jsonl" or _is_log(path):
-        heard = _one(path, session_log.sessions(reading.read(path)), number)
+        heard = _one(path, session_log.sessions(reading.read(path, stream)), number)
         return _joined(heard, takes.given(audio or _hinted(path, heard), heard), channel, wanted=bool(audio))
-    if audio or number is not None:
-        raise SettingError(f"{path}: is no log: --audio and --number go with a session's log")
+    if audio or number is not None or stream is not None:
+        raise SettingError(f"{path}: is no log: --audio, --number and --stream go with a session's log")
     return _sound(path, channel, model)
 
 
@@ -75,6 +85,10 @@ def _folder(folder: Path, audio: list[Path], number: int | None, channel: int | 
     log = folder / LOG
     if not log.is_file() and any(order(each.name) for each in folder.iterdir()):
         raise InputFileError(f"{folder}: holds sessions: choose one, `laennec sessions {folder}` lists them")
+    if not log.is_file() and (streams := sorted(each.name for each in folder.iterdir() if (each / LOG).is_file())):
+        raise InputFileError(
+            f"{folder}: holds the sessions of {len(streams)} streams: choose one, as {folder / streams[0]}"
+        )
     if not log.is_file():
         raise InputFileError(f"{folder}: is no session: it holds no {LOG}; give a session folder, a log or a sound")
     sessions = session_log.sessions(reading.read_files(reading.every_file(log)))

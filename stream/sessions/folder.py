@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,27 @@ def begun(parent: Path) -> Iterator[Path]:
         SettingError: it can't be made.
         LaennecError: at the end, the summary can't be written.
     """
-    path = _made(parent)
+    with _kept(_made(parent)) as path:
+        yield path
+
+
+@contextlib.contextmanager
+def begun_ward(parent: Path, names: Sequence[str]) -> Iterator[list[Path]]:
+    """A folder for each of several streams, by its name, in a new one for all of them; each is as of `begun`.
+
+    Raises:
+        SettingError: one can't be made.
+        LaennecError: at the end, a summary can't be written.
+    """
+    whole = _made(parent)
+    with contextlib.ExitStack() as leaving:
+        leaving.callback(_withdraw, whole)
+        yield [leaving.enter_context(_kept(_own(whole, name))) for name in names]
+
+
+@contextlib.contextmanager
+def _kept(path: Path) -> Iterator[Path]:
+    """A folder that is a session's as long as this lasts, and summed up then."""
     with _held(path):
         try:
             yield path
@@ -170,6 +190,17 @@ def _from_log(path: Path) -> Summary:
     except InputFileError as error:
         named = str(error) if str(path) in str(error) else f"{path / LOG}: {error}"
         raise InputFileError(named) from error
+
+
+def _own(whole: Path, name: str) -> Path:
+    path = whole / name
+    try:
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        raise SettingError(
+            f"{path}: the folder can't be made: {error.strerror}; give another --session, or rename the recording"
+        ) from error
+    return path
 
 
 def _made(parent: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,24 +37,46 @@ def rows(parent: Path) -> list[Row]:
             found = [entry.name for entry in entries if folder.order(entry.name) and _is_folder(Path(entry.path))]
     except OSError as error:
         raise InputFileError(f"{parent}: can't be read: {error.strerror}; name a folder of sessions") from error
-    told = (_row(parent / name) for name in sorted(found, key=lambda name: folder.order(name) or ("", 0), reverse=True))
+    ordered = sorted(found, key=lambda name: folder.order(name) or ("", 0), reverse=True)
+    told = (_row(path) for name in ordered for path in [parent / name, *_streams(parent / name)])
     return [row for row in told if row]
+
+
+def is_id(text: str) -> bool:
+    """Whether a text looks like a session's id: of several streams heard at once with the stream's name, ID/NAME."""
+    return bool(folder.order(text.partition("/")[0]))
+
+
+def id_of(path: Path) -> str:
+    """The id of the session that a folder holds."""
+    return path.name if folder.order(path.name) else f"{path.parent.name}/{path.name}"
+
+
+def _streams(path: Path) -> list[Path]:
+    """The folders of several streams that were heard at once, in the one of them all; what can't be read has none."""
+    with contextlib.suppress(OSError):
+        return sorted(each for each in path.iterdir() if _is_folder(each) and _is_kept_in(each))
+    return []
+
+
+def _is_kept_in(path: Path) -> bool:
+    return any((path / name).is_file() for name in (folder.LOG, folder.SUMMARY))
 
 
 def text(found: list[Row]) -> str:
     """The same for people: a line each."""
-    cells = [_COLUMNS, *(_cells(row.path.name, row.summary) for row in found if row.summary)]
+    cells = [_COLUMNS, *(_cells(id_of(row.path), row.summary) for row in found if row.summary)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [_line(widths, cells[0])]
     told = iter(cells[1:])
     for row in found:
-        lines.append(_line(widths, next(told)) if row.summary else f"{row.path.name}  {row.error}")
+        lines.append(_line(widths, next(told)) if row.summary else f"{id_of(row.path)}  {row.error}")
     return "\n".join(lines)
 
 
 def as_json(found: list[Row]) -> list[dict[str, Any]]:
     """The same for programs: id, path, and the summary's keys or `error`."""
-    return [{"id": row.path.name, "path": str(row.path), **(row.summary or {"error": row.error})} for row in found]
+    return [{"id": id_of(row.path), "path": str(row.path), **(row.summary or {"error": row.error})} for row in found]
 
 
 def at(named: str, parent: Path) -> Path:
@@ -68,12 +91,17 @@ def at(named: str, parent: Path) -> Path:
             Laennec wrote in it.
     """
     own = parent / named
-    path = own if folder.order(named) and os.path.lexists(own) else Path(named).absolute()
+    path = own if is_id(named) and os.path.lexists(own) else Path(named).absolute()
     if not os.path.lexists(path):
         raise InputFileError(f"{named}: there is no such session in {parent}; see `laennec sessions`, or give its path")
-    if not (folder.order(path.name) and _is_folder(path) and folder.is_ours(path)):
+    if not (_is_named(path) and _is_folder(path) and folder.is_ours(path)):
         raise InputFileError(f"{named}: is no session's folder; see `laennec sessions`")
     return path
+
+
+def _is_named(path: Path) -> bool:
+    """As a session's folder is, or as that of a stream in one of several streams."""
+    return bool(folder.order(path.name) or (folder.order(path.parent.name) and _is_folder(path.parent)))
 
 
 def _row(path: Path) -> Row | None:

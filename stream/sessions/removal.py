@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,11 +44,19 @@ def remove(path: Path) -> Removed:
             files, length = files + 1, length + size
         if not others:
             path.rmdir()
+            _leave_none_empty(path.parent)
     except OSError as error:
         raise LaennecError(
             f"{path}: can't be deleted: {error.strerror}; {files} of its files are gone; check its permissions"
         ) from error
     return Removed(path, files, length, [file.name for file in others])
+
+
+def _leave_none_empty(parent: Path) -> None:
+    """The folder of several streams goes with the last of them."""
+    if folder.order(parent.name):
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
 def asked(path: Path) -> str:

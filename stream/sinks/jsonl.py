@@ -31,17 +31,24 @@ class JsonlSink:
     Args:
         stream: where to.
         name: of the stream, for messages.
-        header: what the "session" line holds beside type and schema; JSON values.
+        header: what the "session" line holds beside type and schema; JSON values. None where it is written already.
+        whose: the name of the stream that each line carries, where there are several; None for a stream alone.
 
     Raises:
         BrokenPipeError: nobody can read it any more (`| head`, a closed terminal).
         LaennecError: the stream can't be written any more (disk full).
     """
 
-    def __init__(self, stream: Lines, name: str, header: dict[str, Any]) -> None:
+    def __init__(self, stream: Lines, name: str, header: dict[str, Any] | None, whose: str | None = None) -> None:
         self._stream = stream
         self._name = name
-        self._write({"type": "session", "schema": SCHEMA, **header})
+        self._whose = {} if whose is None else {"stream": whose}
+        if header is not None:
+            self._write({"type": "session", "schema": SCHEMA, **header})
+
+    def of(self, stream: str) -> JsonlSink:
+        """The sink of one of several streams, which writes to the same place."""
+        return JsonlSink(self._stream, self._name, None, stream)
 
     def decision(self, d: Decision) -> None:
         """Write a decision."""
@@ -87,6 +94,7 @@ class JsonlSink:
         self._write({"type": "end", "ledger": counts, "reason": reason})
 
     def _write(self, line: dict[str, Any]) -> None:
+        line = {"type": line.pop("type"), **self._whose, **line}
         try:
             # Escaped to ASCII: a file's name may hold what the stream's encoding can't.
             self._stream.write(json.dumps(line, allow_nan=False) + "\n")

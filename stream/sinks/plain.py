@@ -6,7 +6,7 @@ from typing import TextIO
 
 from models.classes import CLASSES
 from models.decide import Decision
-from models.errors import LaennecError
+from models.errors import LaennecError, printable
 from models.rhythm import Beat
 from stream.monitor.words import headline, kind
 from stream.sinks.reader import gone
@@ -25,14 +25,16 @@ class PlainSink:
     Args:
         stream: where to.
         rate_hz: of the source, by which losses are told in seconds.
+        name: of one of several streams: with it and two blanks its lines begin. Empty for a stream alone.
 
     Raises:
         BrokenPipeError: nobody can read it any more (`| head`, a closed terminal); noticed at each decision.
         LaennecError: the stream can't be written any more (disk full).
     """
 
-    def __init__(self, stream: TextIO, rate_hz: int) -> None:
+    def __init__(self, stream: TextIO, rate_hz: int, name: str = "") -> None:
         self._stream = stream
+        self._before = f"{printable(name)}  " if name else ""
         self._rate_hz = rate_hz
         self._last = ""
 
@@ -79,7 +81,7 @@ class PlainSink:
         encoding = self._stream.encoding or "utf-8"
         # A device's or file's name must not end the session where the terminal can't show it.
         try:
-            self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+            self._stream.write(f"{self._before}{text}".encode(encoding, "replace").decode(encoding) + "\n")
             self._stream.flush()
         except OSError as error:
             if isinstance(error, BrokenPipeError) or gone(self._stream):

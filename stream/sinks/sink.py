@@ -32,3 +32,28 @@ class Sink(Protocol):
 
     def end(self, ledger: Ledger, reason: str) -> None:
         """The session is over."""
+
+
+class Heedless:
+    """A sink that heeds nothing: the base of those that want some of it."""
+
+    def decision(self, d: Decision) -> None:
+        """Not heeded."""
+
+    def beat(self, beat: Beat) -> None:
+        """Not heeded."""
+
+    def gap(self, t_s: float, lost_samples: int, reason: str) -> None:
+        """Not heeded."""
+
+    def condition(self, t_s: float, state: str, detail: str) -> None:
+        """Not heeded."""
+
+    def notice(self, t_s: float, text: str) -> None:
+        """Not heeded."""
+
+    def mark(self, t_s: float, note: str) -> None:
+        """Not heeded."""
+
+    def end(self, ledger: Ledger, reason: str) -> None:
+        """Not heeded."""

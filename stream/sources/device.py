@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Self
 
 from models.errors import DeviceError
@@ -25,27 +26,35 @@ CLOSE_LIMIT_S = 1.0
 
 
 class DeviceSource:
-    """One channel of an audio input device, as a stream of blocks at the device's own rate.
+    """One channel of an audio input device, or several at once, as a stream of blocks at the device's own rate.
 
     It captures from `open` on: whatever is not read within the ring's length is lost, and counted. A device with
     several channels is opened with all of them, because sound servers would mix them into one.
 
     Attributes:
+        heard: which channel is heard, from 1: blocks are (n,); or which are, in order: blocks are (n, channels).
         intake: what it delivered, of the last opening.
         note: what a listener should know of how it was opened; empty where as wanted.
     """
 
     def __init__(self, device: DeviceInfo, spec: CaptureSpec, backend: Backend, spoke: bool = False) -> None:
         """Prepare; `open` is the way to make one. `spoke` says that more than zeros was heard of the device before."""
-        available, wanted = device.max_input_channels, spec.channel or 1
+        available = device.max_input_channels
+        usual = min(available, MOST_CHANNELS)
+        self.heard = _heard(spec, usual)
+        wanted = self.heard if isinstance(self.heard, int) else max(self.heard)
         if wanted > available:
             raise DeviceError(f"{device.name!r} has {available} input channel(s), so there is no channel {wanted}")
         self.device = device
         self.note = ""
+        if spec.channels == () and available >= MOST_CHANNELS:
+            self.note = (
+                f"{device.name!r} names {available} channels, {usual} are heard; a sound server repeats and mixes them:"
+                " choose the interface itself"
+            )
         self._backend = backend
         self._spec = spec
-        self._channel = wanted
-        self._channels = min(available, max(MOST_CHANNELS, wanted))
+        self._channels = max(usual, wanted)
         self._stream: Stream | None = None
         self._closing = threading.Lock()
         # An event, not the thread's own `join`: interrupted by Ctrl-C, that takes a thread for ended (CPython 3.11).
@@ -54,7 +63,8 @@ class DeviceSource:
         self.intake = self._intake(spec.rate_hz or device.usual_rate_hz)
 
     def _intake(self, rate_hz: int) -> Intake:
-        return Intake(rate_hz, self._spec.ring_samples(rate_hz), self._channel, self._backend.now_s)
+        width = 1 if isinstance(self.heard, int) else max(self.heard) - min(self.heard) + 1
+        return Intake(rate_hz, self._spec.ring_samples(rate_hz, width), self.heard, self._backend.now_s)
 
     @classmethod
     def open(
@@ -105,6 +115,12 @@ class DeviceSource:
         return self.intake.rate_hz
 
     @property
+    def as_opened(self) -> CaptureSpec:
+        """How to capture the very same again."""
+        channels = None if isinstance(self.heard, int) else self.heard
+        return replace(self._spec, rate_hz=self.rate_hz, channels=channels)
+
+    @property
     def description(self) -> dict[str, object]:
         """What the log and the screen say; `channel` counts from 1, of `channels` opened."""
         return {
@@ -114,7 +130,7 @@ class DeviceSource:
             "index": self.device.index,
             "id": self.device.id,
             "rate_hz": self.rate_hz,
-            "channel": self._channel,
+            "channel": self.heard if isinstance(self.heard, int) else list(self.heard),
             "channels": self._channels,
         }
 
@@ -206,3 +222,10 @@ class DeviceSource:
         Where False at the program's end, `os._exit` after flushing is the safe way out.
         """
         return self._stream is None or (self._let_go is not None and self._let_go.is_set())
+
+
+def _heard(spec: CaptureSpec, usual: int) -> int | tuple[int, ...]:
+    """The channel, or those of several, of a device that is usually opened with so many."""
+    if spec.channels is None:
+        return spec.channel or 1
+    return tuple(sorted(spec.channels)) or tuple(range(1, usual + 1))

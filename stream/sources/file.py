@@ -36,7 +36,7 @@ class FileSource:
         path: WAV of any width, FLAC, OGG or another format of libsndfile.
         channel: which channel to hear, from 1; may be left out only for mono.
         speed: 1 is real time; None is as fast as it goes.
-        block_samples: length of a block; None chooses one.
+        block_samples: length of a block; None chooses one. May be set anew before the first is asked for.
 
     Raises:
         InputFileError: no such file, not audio, no samples, cut short, a rate that can't be heard, a channel that is
@@ -59,7 +59,7 @@ class FileSource:
             raise
         self._channel = channel or 1
         usual = round(self.rate_hz * (_PACED_S if speed else _UNPACED_S))
-        self._block_samples = block_samples or max(1, min(usual, _MOST_VALUES // self._file.channels))
+        self.block_samples = block_samples or max(1, min(usual, _MOST_VALUES // self._file.channels))
         self._pacer = Pacer(self.rate_hz, speed)
         self._stopped = threading.Event()
 
@@ -137,7 +137,7 @@ class FileSource:
         at = wanted = 0
         while at == wanted and not self._stopped.is_set():
             loss = left.pop() if left and left[-1].at_sample == at else None
-            count = min(left[-1].at_sample - at, self._block_samples) if left else self._block_samples
+            count = min(left[-1].at_sample - at, self.block_samples) if left else self.block_samples
             samples = self._read(at, count)
             at, wanted = at + len(samples), at + count
             self._heard_frames = at

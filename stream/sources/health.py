@@ -57,10 +57,11 @@ class Flat(NamedTuple):
 
 
 def hear(flat: Flat, samples: Samples) -> Flat:
-    """Hear (n,) more."""
+    """Hear (n,) more; or (n, channels), of which it is enough that one can be heard."""
     usable = is_audio(samples)
     broken = not usable.all()
-    sounding = np.flatnonzero(usable & (samples != 0))
+    heard = usable & (samples != 0)
+    sounding = np.flatnonzero(heard if heard.ndim == 1 else heard.any(axis=1))
     if len(sounding) == 0:
         return flat._replace(samples=flat.samples + len(samples), broken=flat.broken or broken)
     return Flat(len(samples) - 1 - int(sounding[-1]), True, broken)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from stream.block import Block
 from stream.ring import Ring
 from stream.sources.frame_clock import FrameClock
@@ -18,18 +20,29 @@ class Intake:
     Args:
         rate_hz: of its samples.
         ring_samples: how many may wait unread.
-        channel: which channel is heard, from 1.
+        channels: which is heard, from 1: blocks are (n,); or which are, each once: blocks are (n, channels).
         now_s: monotonic clock.
     """
 
-    def __init__(self, rate_hz: int, ring_samples: int, channel: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, rate_hz: int, ring_samples: int, channels: int | tuple[int, ...], now_s: Callable[[], float]
+    ) -> None:
         self.rate_hz = rate_hz
         self.opened_s = now_s()
         self.stopping = False
         self.finished = False  # PortAudio will call no more
-        self._column = channel - 1
+        # What lies between the chosen channels is kept too: to pick would make the callback allocate.
+        self._kept: int | slice
+        self._picked: list[int] | None = None
+        if isinstance(channels, int):
+            self._kept, width = channels - 1, None
+        else:
+            first, last = min(channels), max(channels)
+            self._kept, width = slice(first - 1, last), last - first + 1
+            picked = [channel - first for channel in channels]
+            self._picked = None if picked == list(range(width)) else picked
         self._now_s = now_s
-        self._ring = Ring(ring_samples)
+        self._ring = Ring(ring_samples, width)
         self._clock = FrameClock(rate_hz)
         self._shift_samples = 0  # lost before the ring: how far stream indices are ahead of the ring's
         self._first: tuple[int, float] | None = None  # samples of the first callback, and its time
@@ -38,7 +51,7 @@ class Intake:
     def callback(self, frames: Any, _count: int, _time: Any, _status: Any) -> None:
         """On PortAudio's thread: copy and count, nothing else."""
         if not self.stopping:
-            self._ring.write(frames[:, self._column])
+            self._ring.write(frames[:, self._kept])
             self._heard = (self._ring.written, self._now_s())
             self._first = self._first or self._heard
 
@@ -55,12 +68,15 @@ class Intake:
         missing = self._clock.missing_samples - self._shift_samples
         self._shift_samples += missing
         return Block(
-            stretch.samples,
+            self._chosen(stretch.samples),
             start=stretch.start + self._shift_samples,
             rate_hz=self.rate_hz,
             lost=stretch.lost + missing,
             reason=_reason(stretch.lost, missing),
         )
+
+    def _chosen(self, frames: Any) -> Any:
+        return frames if self._picked is None else np.take(frames, self._picked, axis=1)
 
     @property
     def next_index(self) -> int:

@@ -32,7 +32,7 @@ _AWAY = "the device was away"
 
 
 class LiveSource:
-    """One channel of a device, for as long as it takes.
+    """One channel of a device, or several at once, for as long as it takes.
 
     Args:
         device: index, id, name or part of a name; None is the system's default.
@@ -60,8 +60,8 @@ class LiveSource:
         devices = self._backend.devices()
         self._capture = DeviceSource(choose(devices, device), spec, self._backend)
         self._capture.start()
-        # A device that comes back at another rate would be another stream.
-        self._spec = replace(spec, rate_hz=self._capture.rate_hz)
+        # A device that comes back at another rate, or with fewer channels, would be another stream.
+        self._spec = self._capture.as_opened
         self._makes = alike(devices, self._capture.device)
         self._held = [self._capture]  # all that were opened and may not have been let go
         self._attempt: Attempt | None = None

@@ -1,0 +1,253 @@
+"""Several streams by the program as a user runs it: what it prints, writes, refuses, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from program import (
+    LAENNEC,
+    check_session,
+    heart,
+    lines,
+    of_type,
+    parsed,
+    refused,
+    run,
+    started,
+    succeed,
+    surroundings,
+    write_wav,
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Of unequal length and rate."""
+    return [
+        write_wav(tmp_path / "murmur.wav", heart(9.0)),
+        write_wav(tmp_path / "normal.wav", heart(6.0, "normal", 11025), 11025),
+        write_wav(tmp_path / "bed 3.wav", heart(7.0, "artifact", 2000), 2000),
+    ]
+
+
+NAMES = ["murmur", "normal", "bed 3"]
+
+
+def of_stream(name: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A ward's log as that of one of its streams."""
+    head = {**found[0], "source": found[0]["streams"][name]}
+    order = ["type", "schema", "laennec", "model", "source", "settings", "started"]
+    return [{key: head[key] for key in order}] + [
+        {key: value for key, value in line.items() if key != "stream"} for line in found[1:] if line["stream"] == name
+    ]
+
+
+def told(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return found[1:]
+
+
+def test_streams_of_one_log_are_those_that_each_file_has_alone(files: list[Path], tmp_path: Path) -> None:
+    log = tmp_path / "ward.jsonl"
+    out = succeed("replay", *files, "--together", "--speed", "max", "--json", "--log", log)
+    assert out == log.read_text()
+    found = lines(log)
+    assert list(found[0]) == ["type", "schema", "laennec", "model", "streams", "settings", "started"]
+    assert list(found[0]["streams"]) == NAMES
+    assert all(list(line)[:2] == ["type", "stream"] for line in found[1:])
+    for name, file in zip(NAMES, files, strict=True):
+        own, alone = of_stream(name, found), tmp_path / "alone.jsonl"
+        check_session(own)
+        succeed("replay", file, "--speed", "max", "--quiet", "--log", alone)
+        assert told(own) == told(lines(alone))
+        assert own[0]["source"] == lines(alone)[0]["source"]
+
+
+def test_lines_begin_with_the_streams_name(files: list[Path]) -> None:
+    out = succeed("replay", *files, "--together", "--speed", "max", "--plain")
+    *streams, total = out.splitlines()
+    for line in streams:
+        assert re.match(r"(murmur|normal|bed 3)  (\d\d:\d\d:\d\d\.\d  \S|end: end of input; )", line)
+    assert "murmur  00:00:04.0  sounds like murmur" in out
+    samples = 36_000 + 66_150 + 14_000
+    assert total == f"total of 3 streams: {samples} samples captured = {samples} analysed + 0 lost + 0 discarded"
+
+
+def test_a_folder_for_each_stream_is_a_session_of_its_own(files: list[Path], tmp_path: Path) -> None:
+    parent = tmp_path / "kept"
+    options = ("--together", "--speed", "max", "--plain", "--session", parent, "--record", "heart.wav")
+    out = succeed("replay", *files, *options)
+    (ward,) = parent.iterdir()
+    assert out.splitlines()[-1] == f"kept in {ward}"
+    assert sorted(folder.name for folder in ward.iterdir()) == sorted(NAMES)
+    for name, file in zip(NAMES, files, strict=True):
+        assert sorted(each.name for each in (ward / name).iterdir()) == ["heart.wav", "log.jsonl", "summary.json"]
+        check_session(lines(ward / name / "log.jsonl"))
+        np.testing.assert_array_equal(soundfile.read(ward / name / "heart.wav")[0], soundfile.read(file)[0])
+        report = tmp_path / f"{name}.txt"
+        assert "reported" in succeed("report", ward / name, "--out", report)
+        assert report.read_text()
+    listed = json.loads(succeed("sessions", parent, "--json"))
+    assert [row["id"] for row in listed] == [f"{ward.name}/{name}" for name in sorted(NAMES)]
+    assert f"{ward.name}/murmur" in succeed("session", "show", f"{ward.name}/murmur", "--in", parent)
+    by_id = tmp_path / "by-id.csv"
+    succeed("report", f"{ward.name}/normal", "--in", parent, "--out", by_id)
+    assert by_id.exists()
+    refused(run("report", ward, "--out", tmp_path / "x.txt"), 3, "3 streams", ward / "bed 3")
+    for name in NAMES:
+        succeed("session", "rm", f"{ward.name}/{name}", "--in", parent, "--yes")
+    assert list(parent.iterdir()) == [], "the folder of all goes with the last"
+
+
+def test_a_report_asks_which_stream_of_a_log(files: list[Path], tmp_path: Path) -> None:
+    log, out = tmp_path / "ward.jsonl", tmp_path / "x.csv"
+    succeed("replay", *files, "--together", "--speed", "max", "--quiet", "--log", log)
+    refused(run("report", log, "--out", out), 3, "3 streams", "--stream", "murmur, normal, bed 3")
+    refused(run("report", log, "--out", out, "--stream", "nobody"), 3, "none called nobody", "murmur")
+    assert not out.exists()
+    succeed("report", log, "--out", out, "--stream", "bed 3")
+    alone = tmp_path / "alone.jsonl"
+    succeed("replay", files[2], "--speed", "max", "--quiet", "--log", alone)
+    refused(run("report", alone, "--out", out, "--stream", "bed 3"), 3, "leave --stream out")
+    succeed("report", alone, "--out", tmp_path / "y.csv")
+    assert out.read_text() == (tmp_path / "y.csv").read_text()
+
+
+def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
+    sounds = np.stack([heart(5.0), heart(5.0, "normal"), heart(5.0, "artifact")], axis=1)
+    path, kept = write_wav(tmp_path / "three.wav", sounds), tmp_path / "kept.wav"
+    succeed("replay", path, "--channels", "1,3", "--speed", "max", "--quiet", "--record", kept)
+    for number in (1, 3):
+        again, rate_hz = soundfile.read(tmp_path / f"kept-three-ch{number}.wav", dtype="float32")
+        np.testing.assert_array_equal(again, sounds[:, number - 1])
+        assert rate_hz == 4000
+    assert not (tmp_path / "kept-three-ch2.wav").exists()
+
+
+def test_a_bad_file_is_refused_before_anything_starts(files: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    log = tmp_path / "ward.jsonl"
+    for bad in (tmp_path / "text.wav", tmp_path / "missing.wav"):
+        done = run("replay", *files, bad, "--together", "--log", log, "--record", tmp_path / "kept.wav")
+        refused(done, 3, bad)
+        assert done.stdout == ""
+        assert not log.exists()
+        assert not list(tmp_path.glob("kept*"))
+    done = run("replay", *files, bad, "--together", "--session", tmp_path / "sessions")
+    refused(done, 3, bad)
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_a_file_that_is_spoilt_inside_ends_alone_with_code_3(files: list[Path], tmp_path: Path) -> None:
+    samples = heart(6.0).copy()
+    samples[20_000] = np.nan
+    spoilt, log = write_wav(tmp_path / "spoilt.wav", samples), tmp_path / "ward.jsonl"
+    done = run("replay", spoilt, *files, "--together", "--speed", "max", "--quiet", "--log", log)
+    refused(done, 3, spoilt, "NaN")
+    ends = {line["stream"]: line for line in of_type("end", lines(log))}
+    assert "NaN" in ends["spoilt"]["reason"]
+    assert [ends[name]["reason"] for name in NAMES] == ["end of input"] * 3
+    assert ends["murmur"]["ledger"]["captured"] == 36_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_every_stream_in_good_order(number: int, files: list[Path], tmp_path: Path) -> None:
+    log, kept = tmp_path / "ward.jsonl", tmp_path / "kept.wav"
+    with started("replay", *files, "--together", "--plain", "--log", log, "--record", kept) as process:
+        for _ in range(3):
+            assert process.stdout is not None
+            assert "listening" in process.stdout.readline()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+    found = lines(log)
+    for name in NAMES:
+        end = check_session(of_stream(name, found))
+        assert end["reason"] == "stopped"
+        assert soundfile.info(tmp_path / f"kept-{name}.wav").frames == end["ledger"]["captured"] > 0
+        assert f"{name}  end: stopped; " in out
+    assert "total of 3 streams" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--together", "--loop"), ("--loop",)),
+        (("--together", "--fault", "drop=1@1"), ("--fault",)),
+        (("--together", "--metrics", "9184"), ("--metrics",)),
+        (("--channels", "all"), ("--together",)),
+        (("--together", "--channels", "1", "--channel", "1"), ("--channel ", "--channels")),
+        (("--together", "--channels", "1,1"), ("twice",)),
+        (("--together", "--channels", "0"), ("--channels 0",)),
+        (("--together", "--record", "kept.mp3"), (".wav or .flac",)),
+        (("--together", "--session", "s", "--log", "x.jsonl"), ("--session",)),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(
+    options: tuple[str, ...], words: tuple[str, ...], files: list[Path], tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    refused(run("replay", *files, *options, cwd=tmp_path), 2, *words)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_nothing_that_is_heard_is_written_over(files: list[Path], tmp_path: Path) -> None:
+    write_wav(tmp_path / "kept-murmur.wav", heart(5.0))
+    heard = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    done = run("replay", *files, tmp_path / "kept-murmur.wav", "--together", "--record", tmp_path / "kept.wav")
+    refused(done, 2, "kept-murmur.wav", "overwrite")
+    done = run("replay", *files, "--together", "--log", files[0])
+    refused(done, 2, "murmur.wav", "overwrite")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == heard
+
+
+def test_a_reader_that_goes_away_ends_it(files: list[Path]) -> None:
+    with started("replay", *files, "--together", "--speed", "4", "--json") as process:
+        assert process.stdout is not None
+        assert '"streams"' in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_killed_wards_log_is_whole_up_to_its_last_line(files: list[Path], tmp_path: Path) -> None:
+    log = tmp_path / "ward.jsonl"
+    with started("replay", *files, "--together", "--plain", "--log", log) as process:
+        assert process.stdout is not None
+        assert "listening" in process.stdout.readline()
+        process.kill()
+        process.wait()
+    found = parsed(log.read_text())
+    assert {line["stream"] for line in found[1:]} <= set(NAMES)
+    out = tmp_path / "x.csv"
+    succeed("report", log, "--stream", found[1]["stream"], "--out", out)
+    assert out.exists()
+
+
+def test_more_streams_than_files_may_be_open_at_first(tmp_path: Path) -> None:
+    """A soft limit of 64 open files, as some systems have 256 and people hundreds of recordings."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard > 1000, "the machine itself allows too few: nothing would be shown"
+    path = write_wav(tmp_path / "heart.wav", heart(1.2))
+    names = [shutil.copy(path, tmp_path / f"bed{number}.wav") for number in range(100)]
+    limited = ("sh", "-c", 'ulimit -S -n 64 && exec "$@"', "sh")
+    options = ("--together", "--speed", "max", "--plain", "--session", tmp_path / "kept", "--record", "heart.wav")
+    out = subprocess.run(
+        [*limited, *LAENNEC, "replay", *names, *map(str, options)],
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (out.returncode, out.stderr) == (0, "")
+    assert "total of 100 streams" in out.stdout
+    assert len(list((tmp_path / "kept").glob("*/bed*/summary.json"))) == 100
