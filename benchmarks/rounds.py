@@ -22,7 +22,7 @@ from benchmarks.worker import ONE_THREAD
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A measured process ended by itself; the message says which and why."""
 
 
@@ -60,18 +60,23 @@ class Spread(NamedTuple):
 def spread(values: Sequence[float]) -> Spread:
     """Median and interval of one or more values."""
     ordered, n = sorted(values), len(values)
-    out, missed = 0, 2 / 2**n
-    while missed + 2 * math.comb(n, out + 1) / 2**n <= 0.05 and out + 1 < n // 2:
-        out += 1
-        missed += 2 * math.comb(n, out) / 2**n
+    out, missed = 0, 2 / 2**n  # how many are left out at either end, and how often the interval misses
+    while (more := missed + 2 * math.comb(n, out + 1) / 2**n) <= 0.05:
+        out, missed = out + 1, more
     return Spread(statistics.median(ordered), ordered[out], ordered[-1 - out], n)
 
 
 class Process:
-    """A worker on one core; `ready` says what it is, `skipped` why it can't be had."""
+    """A worker on one core.
+
+    Attributes:
+        name: of the work.
+        ready: what it said of itself; empty before.
+    """
 
     def __init__(self, work: Work, folder: Path, core: int, least_s: float = 0.0) -> None:
         self.name = work.name
+        self.ready: dict[str, Any] = {}
         settings = json.dumps({**work.settings, "core": core, "least_s": least_s})
         command = [sys.executable, "-m", "benchmarks.worker", f"benchmarks.{work.module}", str(folder), settings]
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
@@ -83,13 +88,14 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            start_new_session=True,  # Ctrl-C is told to this process, which ends them
         )
 
     def told(self) -> dict[str, Any]:
         """Its next line.
 
         Raises:
-            Failed: it ended.
+            FailedError: it ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -97,7 +103,7 @@ class Process:
             code = self._process.wait()
             self._errors.seek(0)
             last = (self._errors.read().strip().splitlines() or ["it said nothing"])[-1]
-            raise Failed(f"{self.name} ended with exit code {code}: {last}")
+            raise FailedError(f"{self.name} ended with exit code {code}: {last}")
         return dict(json.loads(line))
 
     def round(self) -> dict[str, float]:

@@ -18,12 +18,11 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.contender import Contender, Missing
+from benchmarks.contender import Contender, MissingError
 
 #: Set before any library is loaded.
 ONE_THREAD = {
-    f"{name}_NUM_THREADS": "1"
-    for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM")
+    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "NUMBA", "VECLIB_MAXIMUM")
 }
 
 
@@ -70,7 +69,7 @@ def main(name: str, folder: Path, settings: dict[str, Any]) -> None:
             print(json.dumps({"found": module.measure(folder, **settings)}), file=out, flush=True)
             return
         contender = module.prepare(folder, **settings)
-    except Missing as missing:
+    except MissingError as missing:
         print(json.dumps({"skipped": str(missing)}), file=out, flush=True)
     except ImportError as error:
         reason = f"{error}: pip install -c constraints.txt '.[peers]'"

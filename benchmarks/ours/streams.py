@@ -16,8 +16,8 @@ from stream.block import Block
 from stream.pipeline import Event, Pipeline
 
 WHAT = (
-    "Laennec's shipped model: five classes, heart rate, S1 and S2, premature beats and signal quality every 0.5 s from the "
-    "last 4 s (10 s for the spacing of sounds), from blocks of 0.5 s at 4 kHz; resampler in."
+    "Laennec's shipped model: five classes, heart rate, S1 and S2, premature beats and signal quality every "
+    "0.5 s from the last 4 s (10 s for the spacing of sounds), from blocks of 0.5 s at 4 kHz; resampler in."
 )
 PACKAGES = ("numpy", "onnxruntime", "soxr")
 RATE_HZ = 4000

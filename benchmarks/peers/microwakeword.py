@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.contender import Contender, audio
 
 WHAT = (
-    'Waits for the words "okay nabu", every 30 ms: 10 ms features and an int8 network in TensorFlow Lite, state carried, '
-    "one model of those in the package pymicro-wakeword."
+    'Waits for the words "okay nabu", every 30 ms: 10 ms features and an int8 network in TensorFlow Lite, '
+    "state carried, one model of those in the package pymicro-wakeword."
 )
 PACKAGES = ("pymicro-wakeword", "pymicro-features")
 _RATE_HZ, _CHUNK = 16_000, 160

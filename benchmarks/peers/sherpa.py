@@ -7,8 +7,8 @@ from pathlib import Path
 from benchmarks.contender import Contender, audio, inside
 
 WHAT = (
-    "Tells speech from other sound, every 32 ms, and cuts it into segments: sherpa-onnx's detector in C++, its own build of "
-    "ONNX Runtime, with the model of the package silero-vad."
+    "Tells speech from other sound, every 32 ms, and cuts it into segments: sherpa-onnx's detector in C++, "
+    "its own build of ONNX Runtime, with the model of the package silero-vad."
 )
 PACKAGES = ("sherpa-onnx", "silero-vad")
 _RATE_HZ, _HOP = 16_000, 512
@@ -16,7 +16,7 @@ _RATE_HZ, _HOP = 16_000, 512
 
 def prepare(folder: Path) -> Contender:
     """One stream."""
-    import sherpa_onnx
+    import sherpa_onnx  # type: ignore[import-untyped]
 
     config = sherpa_onnx.VadModelConfig()
     config.silero_vad.model = str(inside("silero_vad", "data", "silero_vad.onnx"))

@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.contender import Contender, audio, inside, onnx_session
 
 WHAT = (
-    "Tells speech from other sound, every 32 ms (512 samples at 16 kHz, 64 of the last hop before them), state carried. "
-    "`silero_vad.onnx` of the package silero-vad; numpy and ONNX Runtime alone."
+    "Tells speech from other sound, every 32 ms (512 samples at 16 kHz, 64 of the last hop before them), "
+    "state carried. `silero_vad.onnx` of the package silero-vad; numpy and ONNX Runtime alone."
 )
 PACKAGES = ("silero-vad", "onnxruntime")
 _RATE_HZ, _HOP, _CONTEXT = 16_000, 512, 64
