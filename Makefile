@@ -1,5 +1,6 @@
 # make demo   open the monitor on a simulated patient     make test    lint, types, import contract, all tests
 # make model  rebuild the shipped bundle from the data    make results run the evaluation protocols again
+# make benchmarks  measure speed and memory beside other programs, and write docs/benchmarks.md
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?= ../shared/data

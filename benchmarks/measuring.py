@@ -47,7 +47,7 @@ def everything(plan: Plan, folder: Path, core: int, say: Say) -> dict[str, Any]:
             once(Work("latency", "ours.latency", {"block_s": s, "decisions": plan.decisions}), folder, core)
             for s in (0.5, 0.02)
         ],
-        "stages": {str(n): stages(plan, folder, core, n) for n in (1, max(plan.streams[:5]))},
+        "stages": {str(n): stages(plan, folder, core, n) for n in (1, plan.profile_streams)},
         "profile": profile(plan, folder, core),
         "start": start(plan, say),
         "live": live(plan, say),
@@ -124,9 +124,8 @@ def stages(plan: Plan, folder: Path, core: int, streams: int) -> dict[str, Any]:
 
 def profile(plan: Plan, folder: Path, core: int) -> dict[str, Any]:
     """Where Python spends its time with several streams."""
-    streams = max(plan.streams[:5])
-    work = Work("profile", "ours.profile", {"streams": streams, "blocks": plan.profile_blocks})
-    return {"streams": streams, "shares": once(work, folder, core)}
+    settings = {"streams": plan.profile_streams, "blocks": plan.profile_blocks}
+    return {"streams": plan.profile_streams, "shares": once(Work("profile", "ours.profile", settings), folder, core)}
 
 
 def start(plan: Plan, say: Say) -> dict[str, Any]:

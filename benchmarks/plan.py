@@ -21,6 +21,7 @@ class Plan(NamedTuple):
         memory_streams: numbers of streams whose memory is looked at.
         memory_s: seconds that each of them hears.
         decisions: whose latency is measured.
+        profile_streams: stepped together while stages are timed, and profiled; stages also with one stream alone.
         stage_rounds: rounds of ten seconds.
         profile_blocks: of half a second, profiled.
         runs: starts of the program.
@@ -38,6 +39,7 @@ class Plan(NamedTuple):
     memory_streams: tuple[int, ...]
     memory_s: float
     decisions: int
+    profile_streams: int
     stage_rounds: int
     profile_blocks: int
     runs: int
@@ -61,6 +63,7 @@ FULL = Plan(
     memory_streams=(1, 1024),
     memory_s=30.0,
     decisions=2000,
+    profile_streams=64,
     stage_rounds=20,
     profile_blocks=20,
     runs=7,
@@ -78,6 +81,7 @@ QUICK = Plan(
     memory_streams=(1, 4),
     memory_s=2.0,
     decisions=20,
+    profile_streams=4,
     stage_rounds=2,
     profile_blocks=2,
     runs=1,

@@ -20,6 +20,7 @@ def document(results: Results) -> str:
         _made(results["made"]),
         "## Goals",
         _goals(results),
+        texts.GOALS,
         "## Against peers",
         texts.PEERS,
         _costs(results["costs"]),

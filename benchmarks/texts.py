@@ -9,6 +9,9 @@ every figure was measured in one run on one machine. Other machines have other f
 QUICK = """\
 **A quick run**: it shows that all of this works. Its figures mean nothing."""
 
+GOALS = """\
+Judged by the median. Where a goal is missed, the stages and the profile below say where the time goes."""
+
 PEERS = """\
 All hear the same seconds of four simulated patients, each rendered at the rate that it wants. Peers do other
 tasks: what is compared is the cost of a second of audio, not how well it is heard. What each does stands below.
@@ -30,7 +33,7 @@ heard. The audio is held by the process too."""
 
 LATENCY = """\
 Wall clock, one stream: from handing over a block to having the decision that it completes; blocks that complete
-none are not counted."""
+none are not counted. This is computing alone; docs/design.md tells what the resampler holds back."""
 
 STAGES = """\
 CPU of each stage, timed in its place in the running pipeline (in loops of their own the stages find everything
