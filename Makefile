@@ -40,7 +40,7 @@ results: $(VENV)/.test
 # An interrupted training goes on with `make model RESUME=--resume`.
 model: $(VENV)/.test
 	$(BIN)/laennec train $(ALL) --out runs/model $(RESUME)
-	$(BIN)/laennec export runs/model --out models/bundles/laennec.onnx --name laennec-4 \
+	$(BIN)/laennec export runs/model --out models/bundles/laennec.onnx --name laennec-5 \
 	  $(foreach p,$(PROTOCOLS),--results $(RESULTS)/$(p).json)
 
 figures: $(VENV)/.test

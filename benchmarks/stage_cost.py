@@ -20,27 +20,27 @@ from typing import Any
 
 from benchmarks.contender import write_audio
 from benchmarks.ours.streams import BLOCK_S, RATE_HZ, WARM, Ward
-from models import decide, intervals, join, quality, regularity
+from models import intervals, join, quality, regularity, windows
 from models.bundle import Bundle
 from models.extrasystole import Machine
 from models.frontend import FrontEnd
 from models.rhythm import Rhythm
 from stream import meter
-from stream.memory import Memory
 from stream.resample import Resampler
+from stream.stretch import Stretch
 
 #: What each stage is in code: functions, none of which calls another of these.
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "resampler": [(Resampler, "process")],
     "level": [(meter, "step"), (meter, "trim"), (meter, "loudness")],
-    "front end": [(FrontEnd, "step")],
+    "front end": [(FrontEnd, "cut"), (FrontEnd, "features")],
+    "windows": [(windows, "add"), (windows, "put_together"), (windows, "cut"), (windows, "trim")],
     "network": [(Bundle, "logits")],
-    "S1 and S2": [(Rhythm, "step")],
+    "S1 and S2": [(Rhythm, "steps")],
     "rate and early beats": [(regularity, "assess")],
-    "spacing of sounds": [(intervals, "describe"), (Machine, "scores")],
-    "quality": [(quality, "assess")],
-    "join and decide": [(join, "join"), (decide, "decision")],
-    "memory of the trace": [(Memory, "put")],
+    "spacing of sounds": [(Bundle, "envelopes"), (intervals, "describe_all"), (Machine, "scores")],
+    "quality": [(quality, "assess_all")],
+    "join and decide": [(join, "join"), (join, "probabilities"), (Stretch, "smooth"), (Stretch, "tell")],
 }
 WHOLE, REST = "whole", "everything else"
 _RHYTHM = ("S1 and S2", "rate and early beats", "spacing of sounds", "quality")

@@ -17,10 +17,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from export.listening import Listening
 from models import bundle, codec
 from models.classes import CLASSES
 from models.errors import InputFileError, SettingError
-from models.nets import POOLING, BeatNet, HeartNet, Onsets, parameters
+from models.nets import BeatNet, HeartNet, Onsets, parameters
 from models.quality import QualitySpec
 from train import checkpoint, run
 from train.config import Config, from_dict, recipes
@@ -88,9 +89,9 @@ def graph(net: HeartNet, frames: int) -> onnx.ModelProto:
         net: ready to predict.
         frames: length of the example window.
     """
-    example = (torch.zeros(2, frames, net.spec.features), torch.tensor([frames, max(POOLING, frames // 2)]))
-    free = {"features": {0: "batch", 1: "time"}, "frames": {0: "batch"}, "logits": {0: "batch"}}
-    return _exported(net, example, bundle.INPUTS, (bundle.OUTPUT,), free)
+    example = (torch.zeros(2, frames, net.spec.features),)
+    free = {"features": {0: "batch", 1: "time"}, "logits": {0: "batch"}}
+    return _exported(Listening(net), example, bundle.INPUTS, (bundle.OUTPUT,), free)
 
 
 def rhythm_graph(net: BeatNet, frames: int) -> onnx.ModelProto:

@@ -31,8 +31,8 @@ Array = np.ndarray
 METADATA_KEY = "laennec"
 #: Metadata key of the graph that finds S1 and S2, in base64.
 RHYTHM_KEY = "laennec-rhythm"
-SCHEMA = 4
-INPUTS = ("features", "frames")
+SCHEMA = 5
+INPUTS = ("features",)
 OUTPUT = "logits"
 RHYTHM_INPUTS = ("features", "state")
 RHYTHM_OUTPUTS = ("onsets", "next_state")
@@ -63,7 +63,7 @@ class Bundle:
         quality: weights of the signal quality index.
         rhythm: finds S1 and S2; None in a model that was trained without annotated beats.
         extrasystole: judges the spacing of the sounds; None in a model that was trained without extrasystoles.
-        session: ONNX Runtime; inputs features (batch, time, features) float32 and frames (batch,) int64.
+        session: ONNX Runtime; input features (batch, time, features) float32, windows of one length.
     """
 
     path: Path
@@ -83,47 +83,53 @@ class Bundle:
         """Name and version of the model."""
         return str(self.meta["id"])
 
-    @property
-    def recent_frames(self) -> int:
-        """Frames that `hear` wants to be given, where there are as many."""
-        memory = self.extrasystole.spec.memory_frames if self.extrasystole else 0
-        return max(self.window.window_frames, memory)
+    def envelopes(self, features: Array) -> Array:
+        """(frames, bands) envelopes that `hear` wants to be given, of features (frames, features); frame by frame."""
+        if not self.extrasystole:
+            return np.zeros((len(features), 0))
+        return intervals.envelopes(self.extrasystole.spec, self.front_end.log_energies(features))
 
-    def hear(self, recent: Array, premature: int) -> Joined:
-        """What is said of the window that ends now.
+    @property
+    def envelope_frames(self) -> int:
+        """Newest frames of the envelopes that `hear` wants, where there are as many."""
+        return self.extrasystole.spec.memory_frames if self.extrasystole else 0
+
+    def hear(self, windows: Array, envelopes: Array, premature: Array) -> Joined:
+        """What is said of moments; of each the same, to the bit, whatever others are asked for with it.
 
         Args:
-            recent: (n, features), the newest `recent_frames` frames, or all where there are fewer.
-            premature: beats that came early in the last seconds.
+            windows: (n, k, features), the newest `window.window_frames` frames of each, or all where there are fewer.
+            envelopes: (n, m, bands), the newest `envelope_frames` of each, likewise.
+            premature: (n,) beats that came early in the last seconds.
+
+        Returns:
+            Logits (n, 5) and early (n,).
 
         Raises:
             ModelError: its numbers can't be used.
         """
-        window = recent[-self.window.window_frames :]
-        logits, score = self.logits(window[None], np.array([len(window)]))[0], np.zeros(())
+        logits, score = self.logits(windows), np.zeros(len(windows))
         with np.errstate(over="ignore", invalid="ignore"):  # of a damaged file's numbers; looked at below
             if self.extrasystole:
-                spec = self.front_end.spec
-                told = intervals.describe(self.extrasystole.spec, spec.hop_s, self.front_end.log_energies(recent))
-                score = self.extrasystole.scores(told)
-            heard = join.join(self.join, logits, score, np.asarray(premature))
-        if not max(np.abs(heard.logits).max(), abs(heard.early)) < _LARGEST:
+                machine, hop_s = self.extrasystole, self.front_end.spec.hop_s
+                score = machine.scores(intervals.describe_all(machine.spec, hop_s, envelopes))
+            heard = join.join(self.join, logits, score, premature)
+        if not max(np.abs(heard.logits).max(), np.abs(heard.early).max()) < _LARGEST:
             raise ModelError(f"{self.path}: what it makes of this sound is no usable number; export it again")
         return heard
 
-    def logits(self, features: Array, frames: Array, options: Any = None) -> Array:
-        """The network's logits (batch, 5) float64 of windows, not calibrated.
+    def logits(self, windows: Array, options: Any = None) -> Array:
+        """The network's logits (n, 5) float64 of windows, not calibrated.
 
         Args:
-            features: (batch, time, features), zero-padded at the end.
-            frames: (batch,) valid frames of each.
+            windows: (n, frames, features), n >= 1.
             options: from `graph.limited`, if the time is.
 
         Raises:
             ModelError: the graph fails, or answers something else.
         """
-        feed = {"features": features.astype(np.float32), "frames": frames.astype(np.int64)}
-        wanted = {OUTPUT: (len(frames), len(CLASSES))}
+        feed = {"features": windows.astype(np.float32)}
+        wanted = {OUTPUT: (len(windows), len(CLASSES))}
         return graph.run(f"{self.path}: its graph", self.session, feed, wanted, options)[0].astype(np.float64)
 
 
@@ -196,7 +202,8 @@ def _rhythm(path: Path, session: Any, values: dict[str, Any] | None, front_end: 
     spec: RhythmSpec = codec.decode_spec(RhythmSpec, values)
     data = codec.decode_bytes(session.get_modelmeta().custom_metadata_map[RHYTHM_KEY])
     net = _BeatNet(path, graph.open_session(path, data))
-    features, state = (np.zeros(n, dtype=np.float32) for n in ((spec.block_frames, front_end.features), net.state_size))
+    shapes = ((1, spec.block_frames, front_end.features), (1, net.state_size))
+    features, state = (np.zeros(shape, dtype=np.float32) for shape in shapes)
     with graph.limited() as options:
         net(features, state, options)
     return Rhythm(spec, front_end, net)
@@ -213,11 +220,11 @@ class _BeatNet:
             raise ValueError("the rhythm's graph has no usable state")
 
     def __call__(self, features: Array, state: Array, options: Any = None) -> tuple[Array, Array]:
-        feed = {"features": features[None], "state": state[None]}
-        shapes = ((1, len(features), len(SOUNDS)), (1, len(state)))
+        feed = {"features": features, "state": state}
+        shapes = ((*features.shape[:2], len(SOUNDS)), state.shape)
         wanted = dict(zip(RHYTHM_OUTPUTS, shapes, strict=True))
         onsets, following = graph.run(self._what, self._session, feed, wanted, options)
-        return onsets[0], following[0]
+        return onsets, following
 
 
 def _verify_graph(bundle: Bundle) -> None:
@@ -229,7 +236,7 @@ def _verify_graph(bundle: Bundle) -> None:
     for batch, frames in ((1, longest), (2, shortest)):
         windows = np.zeros((batch, frames, bundle.front_end.spec.features))
         with graph.limited() as options:
-            bundle.logits(windows, np.full(batch, frames), options)
+            bundle.logits(windows, options)
 
 
 def _check_id(name: Any) -> None:

@@ -49,13 +49,6 @@ class DecideSpec:
                 raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
 
 
-class DecideState(NamedTuple):
-    """What deciding carries from hop to hop."""
-
-    mean: Logits | None  # (5,), running mean of the logits, early beats aside; None before the first
-    standing: int | None  # index of the label that stands, for hysteresis
-
-
 @dataclass(frozen=True)
 class Decision:
     """One rolling classification.
@@ -97,33 +90,63 @@ class Window(NamedTuple):
     regularity: Regularity | None  # of the beats up to its end; None where the model hears no beats
 
 
+class DecideState(NamedTuple):
+    """What deciding carries from hop to hop."""
+
+    mean: Logits | None  # (5,), running mean of the logits, early beats aside; None before the first
+    standing: int | None  # index of the label that stands, for hysteresis
+
+
 def init_state() -> DecideState:
     """The state before any logits."""
     return DecideState(None, None)
 
 
-def step(spec: DecideSpec, heard: Joined, state: DecideState) -> tuple[np.ndarray, int | None, DecideState]:
-    """Hear one more window.
-
-    Early beats are not smoothed: they count as long as they are remembered.
+def decision(
+    spec: DecideSpec, window: Window, heard: Joined, quality: Quality, state: DecideState
+) -> tuple[Decision, DecideState]:
+    """One rolling decision and the next state.
 
     Args:
         spec: smoothing and thresholds.
-        heard: of the newest window; logits (5,).
+        window: where the window ends, its length, what its status would be if it is sure, and the beats' regularity.
+        heard: of the window; logits (5,).
+        quality: of the window.
         state: from `init_state` or the previous call.
-
-    Returns:
-        Smoothed probabilities (5,), the index of the class or None to abstain, and the next state.
     """
-    newest = np.asarray(heard.logits, dtype=np.float64)
-    mean = newest if state.mean is None else state.mean + spec.smoothing * (newest - state.mean)
+    probabilities, answer, state = step(spec, heard, state)
+    return worded(spec, window, heard, quality, probabilities.tolist(), answer), state
+
+
+def step(spec: DecideSpec, heard: Joined, state: DecideState) -> tuple[np.ndarray, int | None, DecideState]:
+    """Hear one more window; its smoothed probabilities (5,), the answer (see `settle`), and the next state."""
+    mean = smoothed(spec, heard.logits, state.mean)
     probabilities = join.probabilities(Joined(mean, heard.early).told)
-    best = int(probabilities.argmax())
-    standing = state.standing
-    if standing is None or probabilities[best] - probabilities[standing] > spec.margin:
-        standing = best
-    answer = standing if probabilities[standing] >= spec.threshold else None
+    standing, answer = settle(spec, probabilities.tolist(), state.standing)
     return probabilities, answer, DecideState(mean, standing)
+
+
+def smoothed(spec: DecideSpec, logits: Logits, mean: Logits | None) -> Logits:
+    """The running mean (5,) of the logits of a stretch's windows, early beats aside; None before the first.
+
+    Early beats are not smoothed: they count as long as they are remembered.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    return logits if mean is None else mean + spec.smoothing * (logits - mean)
+
+
+def settle(spec: DecideSpec, probabilities: Sequence[float], standing: int | None) -> tuple[int, int | None]:
+    """The label that stands, by its index, and the answer: the same, or None to abstain.
+
+    Args:
+        spec: thresholds.
+        probabilities: 5, of the running mean.
+        standing: the label that stood so far; None before the first.
+    """
+    highest = max(probabilities)
+    if standing is None or highest - probabilities[standing] > spec.margin:
+        standing = probabilities.index(highest)
+    return standing, standing if probabilities[standing] >= spec.threshold else None
 
 
 def of_window(made: Decision) -> np.ndarray | None:
@@ -147,19 +170,24 @@ def withheld(spec: DecideSpec, quality: float, answer: int | None) -> bool:
     return quality < spec.poor_quality and (answer != _NO_HEART or quality == 0)
 
 
-def decision(
-    spec: DecideSpec, window: Window, heard: Joined, quality: Quality, state: DecideState
-) -> tuple[Decision, DecideState]:
-    """One rolling decision and the next state.
+def worded(
+    spec: DecideSpec,
+    window: Window,
+    heard: Joined,
+    quality: Quality,
+    probabilities: Sequence[float],
+    answer: int | None,
+) -> Decision:
+    """The decision of a window, once it is settled.
 
     Args:
-        spec: smoothing and thresholds.
+        spec: thresholds.
         window: where the window ends, its length, what its status would be if it is sure, and the beats' regularity.
         heard: of the window; logits (5,).
         quality: of the window.
-        state: from `init_state` or the previous call.
+        probabilities: smoothed.
+        answer: from `settle`.
     """
-    probabilities, answer, state = step(spec, heard, state)
     status = window.status
     if status == "ok" and withheld(spec, quality.value, answer):
         status = "poor_signal"
@@ -169,17 +197,16 @@ def decision(
     # A rate must not pose as a heart's where none is heard.
     if regularity and (answer == _NO_HEART or status == "gap" or quality.value < spec.poor_quality):
         regularity = UNKNOWN
-    made = Decision(
+    return Decision(
         t_s=window.t_s,
         window_s=window.window_s,
         label=CLASSES[answer] if status == "ok" and answer is not None else None,
         status=status,
-        probabilities=tuple(float(p) for p in probabilities),
+        probabilities=tuple(probabilities),
         quality=quality.value,
         quality_reason=quality.reason,
         heart_rate_bpm=regularity.heart_rate_bpm if regularity else None,
-        logits=tuple(float(x) for x in heard.logits),
+        logits=tuple(heard.logits.tolist()),
         early=float(heard.early),
         regularity=regularity,
     )
-    return made, state

@@ -7,6 +7,7 @@ here with numpy, so that listening needs neither scikit-learn nor a graph of its
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -58,7 +59,17 @@ class Machine:
         Args:
             intervals: (..., spec.size) of `intervals.describe`.
         """
-        away = self.vectors - ((intervals - self.centre) / self.scale)[..., None, :]
-        # einsum, not BLAS: a moment's score must not depend on how many are asked for together.
-        kernel = np.exp(-self.gamma * np.einsum("...vs,...vs->...v", away, away))
-        return np.asarray(np.einsum("v,...v->...", self.weights, kernel) + self.offset)
+        heard = (intervals - self.centre) / self.scale
+        # A product a moment, of one shape: its score must not depend on how many are asked for together.
+        across = np.matmul(heard[..., None, :], self._vectors_t)[..., 0, :]
+        away = np.maximum(self._lengths + (heard * heard).sum(axis=-1)[..., None] - 2 * across, 0.0)
+        kernel = np.exp(-self.gamma * away)
+        return np.asarray(np.matmul(kernel[..., None, :], self.weights)[..., 0] + self.offset)
+
+    @cached_property
+    def _vectors_t(self) -> Array:
+        return np.ascontiguousarray(self.vectors.T)
+
+    @cached_property
+    def _lengths(self) -> Array:
+        return np.asarray((self.vectors * self.vectors).sum(axis=1))

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 Array = np.ndarray
 
@@ -131,9 +130,9 @@ class FrontEnd:
             raise ValueError("a mel band holds no FFT bin: raise fft_samples or lower bands")
         self.spec = spec
         self.matrices = matrices
-        used = np.flatnonzero(matrices.bank.any(axis=0))
-        self._bins = slice(int(used[0]), int(used[-1]) + 1)
-        self._bank = np.ascontiguousarray(matrices.bank[:, self._bins].T)
+        self._fft_samples = min(spec.fft_samples, fast_length(2 * spec.frame_samples))
+        self._bank = _folded(matrices.bank, spec, self._fft_samples)
+        self._within = np.arange(spec.frame_samples)
         self._window = np.hamming(spec.frame_samples)
         self._back = np.linalg.pinv(matrices.cepstral).T if spec.cepstra else None
         if self._back is not None and not (np.abs(self._back) <= _LARGEST).all():
@@ -163,34 +162,80 @@ class FrontEnd:
             its last sample has been heard; a stretch shorter than a frame is kept, never padded
             (python_speech_features pads it with zeros).
         """
+        frames, following = self.cut(samples, state)
+        return self.features(frames), following
+
+    def cut(self, samples: Array, state: FrameState) -> tuple[Array, FrameState]:
+        """The frames (k, frame_samples) that samples (n,) complete, pre-emphasised, and the next state; as `step`."""
         if not len(samples):
-            return np.zeros((0, self.spec.features)), state
-        heard = np.concatenate([[state.previous], samples])
-        emphasised = heard[1:] - self.spec.pre_emphasis * heard[:-1]
+            return np.zeros((0, self.spec.frame_samples)), state
+        emphasised = np.asarray(samples, dtype=np.float64)
+        if self.spec.pre_emphasis:
+            emphasised = emphasised - self.spec.pre_emphasis * np.concatenate([[state.previous], samples[:-1]])
         waiting = np.concatenate([state.tail, emphasised])
         count = self.spec.frames_in(len(waiting))
         rest = waiting[count * self.spec.hop_samples :]
-        return self._features(waiting, count), FrameState(float(heard[-1]), rest)
+        if not count:
+            return np.zeros((0, self.spec.frame_samples)), FrameState(float(samples[-1]), rest)
+        frames = waiting[self.spec.hop_samples * np.arange(count)[:, None] + self._within]
+        return frames, FrameState(float(samples[-1]), rest)
+
+    def features(self, frames: Array) -> Array:
+        """Features (k, spec.features) of frames (k, frame_samples) from `cut`, of any streams: each for itself.
+
+        A frame's are the same to the bit whatever frames are beside it.
+        """
+        if self.spec.centred:
+            frames = frames - frames.mean(axis=1, keepdims=True)
+        spectrum = np.fft.rfft(frames * self._window, self._fft_samples)
+        power = spectrum.real**2 + spectrum.imag**2
+        # A product a frame: of all frames at once, a BLAS product's rounding depends on how many there are.
+        energy = np.matmul(power[:, None, :], self._bank)[:, 0]
+        logs = np.log(np.maximum(energy, np.exp(self.spec.floor)))
+        if not self.spec.cepstra:
+            return np.asarray(logs)
+        return np.asarray(np.matmul(logs[:, None, :], self.matrices.cepstral.T)[:, 0])
 
     def extract(self, signal: Array) -> Array:
         """Features (k, spec.features) of a whole signal (n,): one step from the initial state."""
         return self.step(signal, self.init_state())[0]
 
     def log_energies(self, features: Array) -> Array:
-        """Log mel energies (k, bands) of features (k, spec.features); of cepstra the smooth ones they stand for."""
-        return features if self._back is None else features @ self._back
+        """Log mel energies (..., bands) of features (..., spec.features); of cepstra the smooth ones they stand for."""
+        if self._back is None:
+            return features
+        return np.asarray(np.matmul(features[..., None, :], self._back)[..., 0, :])
 
-    def _features(self, waiting: Array, count: int) -> Array:
-        if not count:
-            return np.zeros((0, self.spec.features))
-        frames = sliding_window_view(waiting, self.spec.frame_samples)[:: self.spec.hop_samples][:count]
-        if self.spec.centred:
-            frames = frames - frames.mean(axis=1, keepdims=True)
-        spectrum = np.fft.rfft(frames * self._window, self.spec.fft_samples)[:, self._bins]
-        power = (spectrum.real**2 + spectrum.imag**2) / self.spec.fft_samples
-        # einsum, not BLAS: a BLAS product's rounding depends on how many frames arrive together.
-        energy = np.einsum("fb,bm->fm", power, self._bank)
-        logs = np.log(np.maximum(energy, np.exp(self.spec.floor)))
-        if not self.spec.cepstra:
-            return np.asarray(logs)
-        return np.asarray(np.einsum("fm,cm->fc", logs, self.matrices.cepstral))
+
+def fast_length(least: int) -> int:
+    """The first even length from `least` on whose transform is quick: no prime factor above 5."""
+    length = least + least % 2
+    while _rest(length) > 1:
+        length += 2
+    return length
+
+
+def _rest(length: int) -> int:
+    """What is left of a number without its factors 2, 3 and 5."""
+    for prime in (2, 3, 5):
+        while length % prime == 0:
+            length //= prime
+    return length
+
+
+def _folded(bank: Array, spec: FrontEndSpec, fft_samples: int) -> Array:
+    """The filter bank (fft_samples // 2 + 1, bands) for power spectra of a shorter transform.
+
+    Zero-padding adds no knowledge: a frame of n samples has n lags in its autocorrelation, a transform of 2 n samples
+    already holds them, and every bin of a longer one is a sum of their cosines. So the energies of the bands, which are
+    sums over bins, are sums over the shorter transform's bins too, with other weights.
+    """
+    if fft_samples == spec.fft_samples:
+        return np.ascontiguousarray(bank.T / spec.fft_samples)
+    lags = np.arange(spec.frame_samples)
+    bins = np.arange(spec.fft_samples // 2 + 1)
+    cosines = np.cos(2 * np.pi * (np.outer(bins, lags) % spec.fft_samples) / spec.fft_samples)
+    of_lags = bank @ (cosines * np.where(lags, 2, 1)) / spec.fft_samples
+    # The lags of each bin of the shorter transform alone.
+    correlations = np.fft.irfft(np.eye(fft_samples // 2 + 1), fft_samples)[:, : spec.frame_samples]
+    return np.ascontiguousarray(correlations @ of_lags.T)

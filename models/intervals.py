@@ -8,9 +8,8 @@ to it and down again by so many of its standard deviations; no single height is 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import sub
+from typing import NamedTuple
 
 import numpy as np
 
@@ -65,60 +64,131 @@ def describe(spec: IntervalSpec, hop_s: float, logs: Array) -> Array:
         (spec.size,) `STATISTICS` per band and swing, the swings of a band side by side; the last two of each in
         seconds. Zeros where there are fewer than three intervals.
     """
-    heard = logs[-spec.memory_frames :]
-    members = np.arange(heard.shape[1]) < np.array(spec.bands)[:, None]
-    envelopes = members / members.sum(axis=1, keepdims=True) @ heard.T
-    envelopes /= np.maximum(envelopes.std(axis=1, keepdims=True), 1e-9)
-    found = [at for envelope in envelopes for at in peaks(envelope, spec.swings)]
-    return np.array([value for at in found for value in _statistics(at, hop_s)])
+    told: Array = describe_all(spec, hop_s, envelopes(spec, logs[-spec.memory_frames :])[None])[0]
+    return told
 
 
-def peaks(envelope: Array, swings: Sequence[float]) -> list[list[int]]:
-    """Where the envelope peaks, for each prominence.
+def envelopes(spec: IntervalSpec, logs: Array) -> Array:
+    """(frames, spec.bands) envelopes of log energies (frames, bands): means over the lowest bands, frame by frame."""
+    members = np.arange(logs.shape[1])[:, None] < np.array(spec.bands)
+    return np.asarray(np.matmul(logs[:, None, :], members / members.sum(axis=0))[:, 0])
 
-    A peak counts once the envelope has risen to it by the swing, and fallen from it by the same; of a flat top its
-    first frame does.
+
+def describe_all(spec: IntervalSpec, hop_s: float, heard: Array) -> Array:
+    """Statistics of moments together; each as `describe` of its own, to the bit.
 
     Args:
-        envelope: (frames,), frames >= 1.
-        swings: in the envelope's unit, ascending.
+        spec: which sounds count.
+        hop_s: time between frames.
+        heard: (moments, frames, spec.bands) of `envelopes`, the newest `memory_frames`, frames >= 1.
 
     Returns:
-        Per swing the ascending frames of the peaks.
+        (moments, spec.size).
     """
-    slope = np.diff(envelope)
-    turns = np.flatnonzero(slope[1:] * slope[:-1] <= 0) + 1
-    at, values, found = [0, *turns.tolist(), len(envelope) - 1], envelope.tolist(), []
-    for swing in swings:
-        at = _zigzag(at, values, swing)  # what turns by this swing turns by each smaller one too
-        found.append(at[1::2])
-    return found
+    moments, _, bands = heard.shape
+    # Each envelope a row of its own: sums along a row do not depend on how many rows there are.
+    rows = np.ascontiguousarray(heard.transpose(0, 2, 1)).reshape(moments * bands, -1)
+    rows /= np.maximum(rows.std(axis=1, keepdims=True), 1e-9)
+    found = peaks(rows, spec.swings[0])
+    # Of each swing those peaks that reach it, as rows of their own.
+    swing, at = np.nonzero(found.swing >= np.array(spec.swings)[:, None])
+    row = found.row[at] * len(spec.swings) + swing
+    told = _statistics(row, found.frame[at], len(rows) * len(spec.swings), hop_s)
+    return told.reshape(moments, spec.size)
 
 
-def _zigzag(places: list[int], values: list[float], swing: float) -> list[int]:
-    """Of some turning points those between which the curve moves by the swing: bottom, top, bottom ... bottom."""
-    kept, rising = [], False
-    at, extreme = places[0], values[places[0]]
-    for place in places:
-        value = values[place]
-        if value > extreme if rising else value < extreme:
-            at, extreme = place, value
-        elif extreme - value >= swing if rising else value - extreme >= swing:
-            kept.append(at)
-            rising, at, extreme = not rising, place, value
-    return kept if rising else [*kept, at]
+class Peaks(NamedTuple):
+    """Peaks of envelopes, row by row, in the order of their frames."""
+
+    row: Array  # (peaks,) int
+    frame: Array  # (peaks,) int, of a flat top the first
+    swing: Array  # (peaks,) by which the envelope rises to it, and falls from it, before it is higher
 
 
-def _statistics(at: list[int], hop_s: float) -> tuple[float, ...]:
-    """`STATISTICS` of the intervals between peaks at ascending frames."""
-    gaps = sorted(map(sub, at[1:], at))
-    count = len(gaps)
-    if count < _LEAST:
-        return (0.0,) * len(STATISTICS)
-    median = (gaps[(count - 1) // 2] + gaps[count // 2]) / 2
-    tenth = 0.1 * (count - 1)
-    before = int(tenth)
-    low = gaps[before] + (tenth - before) * (gaps[before + 1] - gaps[before])
-    mean = sum(gaps) / count
-    variation = math.dist(gaps, [mean] * count) / math.sqrt(count) / mean
-    return gaps[0] / median, low / median, gaps[-1] / median, variation, gaps[0] * hop_s, median * hop_s
+def peaks(rows: Array, least: float) -> Peaks:
+    """The peaks of envelopes (rows, frames), frames >= 1, that swing by `least` or more; `least` is above 0."""
+    frames = rows.shape[1]
+    up = rows[:, 1:] > rows[:, :-1]
+    # Tops and bottoms by turns: a bottom after each top, and one after the top that stands where a row begins.
+    tops, bottoms = np.zeros(rows.shape, dtype=bool), np.ones(rows.shape, dtype=bool)
+    tops[:, 0] = True
+    tops[:, 1:-1] = up[:, :-1] & ~up[:, 1:]
+    bottoms[:, :-1] = up
+    bottoms[:, 1:] &= ~up
+    at = np.flatnonzero(tops)
+    # Nothing exceeds what stands where a row begins, and after the last one.
+    heights = np.append(np.where(at % frames, rows.ravel()[at], np.inf), np.inf)
+    valleys = np.append(rows[bottoms], -np.inf)
+    at = np.append(at, rows.size)
+    kept = _beside_none(heights, valleys, least)
+    at, heights, valleys = at[kept], heights[kept], np.minimum.reduceat(valleys, kept)
+    here = np.flatnonzero(heights < np.inf)
+    swing = heights[here] - _base(heights, valleys, here)
+    enough = swing >= least
+    found = at[here][enough]
+    return Peaks(found // frames, found % frames, swing[enough])
+
+
+def _beside_none(heights: Array, valleys: Array, least: float) -> Array:
+    """Which tops remain without those that are a mere step on the way to a higher one beside them.
+
+    Between the two the envelope falls by less than `least`; so it can't change the swing of another top by so much
+    that this reaches `least`.
+    """
+    shallow = heights - valleys < least
+    step = np.zeros(len(heights), dtype=bool)
+    step[:-1] = shallow[:-1] & (heights[1:] > heights[:-1])
+    step[1:] |= (heights[1:] - valleys[:-1] < least) & (heights[:-1] >= heights[1:])
+    return np.flatnonzero(~step | np.isinf(heights))
+
+
+def _base(heights: Array, valleys: Array, here: Array) -> Array:
+    """The higher of the lowest valleys on either side of tops, before one that is higher; or, to the left, as high.
+
+    All tops look at once, to both sides: at the next one, then at what that one has found to be the next higher than
+    itself.
+
+    Args:
+        heights: (n,) of the tops.
+        valleys: (n,) behind each.
+        here: (k,) which tops look.
+    """
+    count = len(heights)
+    # The way to the left, then the way to the right.
+    both = np.concatenate([heights, heights])
+    lowest = np.concatenate([valleys[-1:], valleys[:-1], valleys])
+    following = np.concatenate([np.arange(-1, count - 1), np.arange(count + 1, 2 * count + 1)])
+    looking = np.concatenate([here, here + count])
+    while len(looking):
+        seen = following[looking]
+        higher, own = both[seen], both[looking]
+        passed = (higher < own) | ((higher == own) & (looking >= count))
+        looking, seen = looking[passed], seen[passed]
+        lowest[looking] = np.minimum(lowest[looking], lowest[seen])
+        following[looking] = following[seen]
+    return np.asarray(np.maximum(lowest[here], lowest[here + count]))
+
+
+def _statistics(row: Array, frame: Array, rows: int, hop_s: float) -> Array:
+    """`STATISTICS` (rows, 6) of the intervals between peaks (n,): those of one row together, by ascending frames."""
+    same = row[1:] == row[:-1]
+    row, gaps = row[1:][same], (frame[1:] - frame[:-1])[same]
+    count = np.bincount(row, minlength=rows)
+    told = np.zeros((rows, len(STATISTICS)))
+    enough = np.flatnonzero(count >= _LEAST)
+    if not len(enough):
+        return told
+    # Whole numbers, so that sums are exact in whatever order.
+    total, squares = (np.bincount(row, weights, rows)[enough] for weights in (gaps, gaps * gaps))
+    first, n = (np.cumsum(count) - count)[enough], count[enough]
+    above = int(gaps.max()) + 1
+    gaps = np.append(np.sort(row * above + gaps) % above, 0)
+    median = (gaps[first + (n - 1) // 2] + gaps[first + n // 2]) / 2
+    before, part = np.divmod(0.1 * (n - 1), 1)
+    at = first + before.astype(np.intp)
+    low = gaps[at] + part * (gaps[at + 1] - gaps[at])
+    variation = np.sqrt(n * squares - total * total) / total
+    shortest, longest = gaps[first], gaps[first + n - 1]
+    columns = shortest / median, low / median, longest / median, variation, shortest * hop_s, median * hop_s
+    told[enough] = np.array(columns).T
+    return told

@@ -10,13 +10,14 @@ cost less (docs/evaluation.md). Gain changes none of them. Only `balance` looks 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from models.frontend import FrontEndSpec
+from models.measures import Measures, measure_all
 
 Array = np.ndarray
 
@@ -34,28 +35,6 @@ class Quality(NamedTuple):
 
     value: float  # 0 useless, 1 good
     reason: str  # empty where the index is good
-
-
-class Measures(NamedTuple):
-    """What is measured of a window; its energy is that of three octaves, each the geometric mean of its bands.
-
-    Attributes:
-        periodicity: how far the autocorrelation of the log energy climbs to its highest point at the lags of a heart's
-            cycle (0.3-1.5 s), from its lowest point at a shorter lag; 0 to 2. The height alone would take any slow
-            drift for a rhythm.
-        balance: log energy at 25-200 Hz less that at 200-400 Hz, in the loudest tenth of the frames; nepers, -4 to 6.
-        coherence: correlation of the log energies at 100-200 Hz and at 200-400 Hz; -1 to 1. A heart sound comes and
-            goes at all pitches at once.
-        concentration: log of the loudest tenth's share of the energy; about -2.3 to 0. In the place of kurtosis.
-        mobility: how quickly the log energy changes, its root mean square step over its spread (Hjorth 1970); 0 to 2.
-            Heart sounds are short, most others drawn out. In the place of sample entropy.
-    """
-
-    periodicity: float
-    balance: float
-    coherence: float
-    concentration: float
-    mobility: float
 
 
 @dataclass(frozen=True)
@@ -100,7 +79,6 @@ class QualitySpec:
 _LARGEST = 1e6
 #: Below it the index comes with a reason.
 GOOD = 0.6
-_FASTEST_S, _SLOWEST_S = 0.3, 1.5
 #: A frame that differs less than this from the one before, in nepers, repeats it.
 _SAME = 1e-6
 _FAULTS = (
@@ -132,20 +110,42 @@ def assess(spec: FrontEndSpec, features: Array, loudness: Loudness, quality: Qua
         How well heart sounds can be heard: near 1 for clean ones, near 0 for other sounds alone. Below `GOOD` also the
         fault or measure that lowers it most, set against clean heart sounds.
     """
-    factors = faults(features, loudness)
-    if not min(factors):
-        return Quality(0.0, _FAULTS[factors.index(0.0)])
-    found = measure(spec, features)
+    return assess_all(spec, features[None], [loudness], quality)[0]
+
+
+def assess_all(
+    spec: FrontEndSpec, features: Array, loudness: Sequence[Loudness], quality: QualitySpec = QualitySpec()
+) -> list[Quality]:
+    """Judge windows (n, k, bands) of one length together; each as `assess` by itself, to the bit."""
+    factors = [_faults(share, loud) for share, loud in zip(_repeated_share(features), loudness, strict=True)]
+    if not any(map(min, factors)):
+        return [_useless(each) for each in factors]
+    measured = measure_all(spec, features).tolist()
+    return [
+        _judged(quality, each, Measures(*found)) if min(each) else _useless(each)
+        for each, found in zip(factors, measured, strict=True)
+    ]
+
+
+def _useless(factors: tuple[float, ...]) -> Quality:
+    return Quality(0.0, _FAULTS[factors.index(0.0)])
+
+
+def _judged(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -> Quality:
     value = index(quality, factors, found)
     return Quality(value, "" if value >= GOOD else _reason(quality, factors, found))
 
 
 def faults(features: Array, loudness: Loudness) -> tuple[float, ...]:
     """Factors, 0 to 1, for no signal, one that repeats itself, a faint one and a clipped one. Arguments as `assess`."""
+    return _faults(float(_repeated_share(features)), loudness)
+
+
+def _faults(repeated_share: float, loudness: Loudness) -> tuple[float, ...]:
     level_db = 20 * math.log10(max(loudness.rms, 1e-9))
     return (
         float(level_db > -90),
-        _ramp(-_repeated_share(features), -0.9, -0.2),
+        _ramp(-repeated_share, -0.9, -0.2),
         _ramp(level_db, -75, -55, least=0.3),
         _ramp(-loudness.clipped_share, -0.2, -0.005),
     )
@@ -154,24 +154,6 @@ def faults(features: Array, loudness: Loudness) -> tuple[float, ...]:
 def index(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -> float:
     """The index, of factors from `faults` and measures from `measure`."""
     return math.prod(factors) * _sigmoid(_log_odds(quality, found))
-
-
-def measure(spec: FrontEndSpec, features: Array) -> Measures:
-    """The measures of a window (k, bands) of log energies, k >= 2."""
-    octaves = features @ _octaves(spec)
-    energy = np.maximum(np.exp(octaves - octaves.max()) @ np.ones(3), 1e-30)
-    tenth = max(1, len(energy) // 10)
-    loudest = np.argpartition(energy, -tenth)[-tenth:]
-    likeness = _autocorrelation(np.log(energy))
-    low, middle, high = octaves.T
-    balance = float((0.5 * (low + middle) - high)[loudest].mean())
-    return Measures(
-        periodicity=_periodicity(spec, likeness),
-        balance=min(max(balance, -4.0), 6.0),
-        coherence=_correlation(middle, high),
-        concentration=math.log(energy[loudest].sum() / energy.sum()),
-        mobility=math.sqrt(min(max(2 - 2 * likeness[1], 0.0), 4.0)),
-    )
 
 
 def _log_odds(quality: QualitySpec, found: Measures) -> float:
@@ -189,52 +171,16 @@ def _reason(quality: QualitySpec, factors: tuple[float, ...], found: Measures) -
     return (*_FAULTS, *_LACKS)[gains.index(max(gains))]
 
 
-def _repeated_share(features: Array) -> float:
-    """Share of frames that repeat the one before, as digital silence and a constant offset do; 1 for a lone frame."""
-    if len(features) < 2:
-        return 1.0
-    level = features @ np.ones(features.shape[1])
-    return np.count_nonzero(np.abs(level[1:] - level[:-1]) < _SAME) / (len(level) - 1)
+def _repeated_share(features: Array) -> Array:
+    """Share (...,) of the frames of windows (..., k, bands) that repeat the one before; 1 for a lone frame.
 
-
-@lru_cache
-def _octaves(spec: FrontEndSpec) -> Array:
-    """(bands, 3) weights that average the bands at 25-100, 100-200 and 200-400 Hz; the nearest where there are none."""
-    centres_mel = np.linspace(_mel(spec.low_hz), _mel(spec.high_hz), spec.bands + 2)[1:-1]
-    members = np.eye(3)[np.searchsorted([_mel(100.0), _mel(200.0)], centres_mel, side="right")]
-    for octave, middle_hz in enumerate((62.5, 150.0, 300.0)):
-        if not members[:, octave].any():
-            members[np.abs(centres_mel - _mel(middle_hz)).argmin(), octave] = 1
-    return np.asarray(members / members.sum(axis=0))
-
-
-def _periodicity(spec: FrontEndSpec, likeness: Array) -> float:
-    """Climb of the autocorrelation to its highest point at lags of a heart's cycle; 0 where too few lags are known."""
-    frame_rate_hz = spec.rate_hz / spec.hop_samples
-    shortest, longest = round(_FASTEST_S * frame_rate_hz), round(_SLOWEST_S * frame_rate_hz)
-    cycle = likeness[shortest : longest + 1]
-    if not len(cycle):
-        return 0.0
-    best = shortest + int(cycle.argmax())
-    return min(float(likeness[best] - likeness[: best + 1].min()), 2.0)
-
-
-def _autocorrelation(x: Array) -> Array:
-    """Unbiased normalised autocorrelation of (k,), k >= 2, at lags 0 to 3k/4; zeros where x is constant."""
-    centred = x - x.mean()
-    power = float(centred @ centred)
-    lags = max(2, 3 * len(x) // 4)
-    if power <= 1e-9 * len(x):
-        return np.zeros(lags)
-    products = np.correlate(centred, centred, "full")[len(x) - 1 :][:lags]
-    return np.asarray(products * len(x) / (power * (len(x) - np.arange(lags))))
-
-
-def _correlation(x: Array, y: Array) -> float:
-    """Pearson's; 0 where one is constant."""
-    x, y = x - x.mean(), y - y.mean()
-    scale = math.sqrt((x @ x) * (y @ y))
-    return min(max(float(x @ y) / scale, -1.0), 1.0) if scale > 1e-9 * len(x) else 0.0
+    Digital silence and a constant offset do.
+    """
+    frames = features.shape[-2]
+    if frames < 2:
+        return np.ones(features.shape[:-2])
+    level = features.sum(axis=-1)
+    return np.asarray(np.count_nonzero(np.abs(level[..., 1:] - level[..., :-1]) < _SAME, axis=-1) / (frames - 1))
 
 
 def _sigmoid(x: float) -> float:
@@ -244,7 +190,3 @@ def _sigmoid(x: float) -> float:
 def _ramp(x: float, low: float, high: float, least: float = 0.0) -> float:
     """`least` at low and below, 1 at high and above, straight between."""
     return least + (1 - least) * min(max((x - low) / (high - low), 0.0), 1.0)
-
-
-def _mel(hz: float) -> float:
-    return 2595 * math.log10(1 + hz / 700)

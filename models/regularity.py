@@ -7,14 +7,12 @@ left out in "Heart rate variability", Task Force 1996; here they are what is loo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-
 from models.rhythm import Beat
-
-Array = np.ndarray
 
 #: Beats of so many seconds count: an early beat is one among several.
 MEMORY_S = 10.0
@@ -66,30 +64,29 @@ def assess(beats: Sequence[Beat], heard_s: float) -> Regularity:
     """
     recent = [beat for beat in beats if heard_s - MEMORY_S < beat.t_s <= heard_s]
     s1, s2 = _cycles(recent, "S1"), _cycles(recent, "S2")
-    both = np.concatenate([s1.lengths_s, s2.lengths_s])
-    if len(both) < _LEAST_CYCLES:
+    both_s = s1.lengths_s + s2.lengths_s
+    if len(both_s) < _LEAST_CYCLES:
         return UNKNOWN
-    median_s = float(np.median(both))
+    median_s = _median(both_s)
     span_s = min(MEMORY_S, max(heard_s, _LEAST_CYCLES * median_s))
     filled = min(1.0, max(_filled_s(s1, median_s), _filled_s(s2, median_s)) / span_s)
-    sure = float(np.mean([beat.confidence for beat in recent]))
+    sure = sum([beat.confidence for beat in recent]) / len(recent)
     confidence = filled * min(1.0, sure / _CLEAR)
-    rate = 60 / float(np.mean(both[_alike(both, median_s)])) if confidence >= _LEAST_CONFIDENCE else None
+    rate = 60 / _mean([x for x in both_s if _alike(x, median_s)]) if confidence >= _LEAST_CONFIDENCE else None
     if len(s1.lengths_s) < _LEAST_CYCLES:
         return Regularity(rate, confidence, None, None, ())
-    variation = float(s1.lengths_s.std() / s1.lengths_s.mean())
     early = _premature(s1, span_s)
     if rate is None and len(early) < _REPEATED:
         early = ()  # beats were lost or made up, and what seems early is mostly one of these
-    return Regularity(rate, confidence, variation, float(s1.lengths_s.min() / median_s), early)
+    return Regularity(rate, confidence, _variation(s1.lengths_s), min(s1.lengths_s) / median_s, early)
 
 
 class _Cycles(NamedTuple):
     """Cycles between two of the same sound, in order."""
 
-    ends_s: Array  # (n,) onset that ends each
-    lengths_s: Array  # (n,)
-    whole: Array  # (n,) bool, whether the other sound was found in it
+    ends_s: list[float]  # onset that ends each
+    lengths_s: list[float]
+    whole: list[bool]  # whether the other sound was found in it
 
 
 def _filled_s(cycles: _Cycles, median_s: float) -> float:
@@ -98,8 +95,8 @@ def _filled_s(cycles: _Cycles, median_s: float) -> float:
     In fast hearts one sound may be lost, and the other is enough if some are found. But where it is never found, two
     sounds may have passed for one, and the rate be twice the heart's.
     """
-    weights = np.where(cycles.whole, 1.0, 0.5) * _alike(cycles.lengths_s, median_s)
-    return float(weights @ cycles.lengths_s)
+    parts = zip(cycles.lengths_s, cycles.whole, strict=True)
+    return sum([x if whole else 0.5 * x for x, whole in parts if _alike(x, median_s)])
 
 
 def _premature(cycles: _Cycles, span_s: float) -> tuple[Premature, ...]:
@@ -112,28 +109,50 @@ def _premature(cycles: _Cycles, span_s: float) -> tuple[Premature, ...]:
     lengths_s = cycles.lengths_s
     if len(lengths_s) < _LEAST_FOR_PREMATURE:
         return ()
-    basic_s = float(np.median((lengths_s[1:] + lengths_s[:-1]) / 2))
-    if lengths_s.sum() < _LEAST_COVER * (span_s - _ENDS * basic_s):
+    basic_s = _median([(one + other) / 2 for one, other in pairwise(lengths_s)])
+    if sum(lengths_s) < _LEAST_COVER * (span_s - _ENDS * basic_s):
         return ()
-    pauses_s = np.append(lengths_s[1:], np.inf)
-    early = cycles.whole & (lengths_s < _PREMATURE * basic_s) & (pauses_s > _PAUSE * basic_s)
-    return tuple(Premature(float(t), float(x)) for t, x in zip(cycles.ends_s[early], lengths_s[early], strict=True))
+    return tuple(
+        Premature(end_s, length_s)
+        for end_s, length_s, whole, pause_s in zip(*cycles, [*lengths_s[1:], math.inf], strict=True)
+        if whole and length_s < _PREMATURE * basic_s and pause_s > _PAUSE * basic_s
+    )
 
 
-def _alike(cycles_s: Array, median_s: float) -> Array:
-    """Which cycles (n,) are near the median one."""
-    return np.abs(cycles_s / median_s - 1) <= _LIKE
+def _alike(cycle_s: float, median_s: float) -> bool:
+    """Whether a cycle is near the median one."""
+    return abs(cycle_s / median_s - 1) <= _LIKE
 
 
 def _cycles(beats: Sequence[Beat], sound: str) -> _Cycles:
     """What may be one cycle. Two of the same sound with two or more of the other between have missed one."""
-    found, last_s, between = [], None, 0
-    for beat in beats:
-        if beat.sound != sound:
+    found, last_s, between = _Cycles([], [], []), -math.inf, 0
+    for t_s, kind, _ in beats:
+        if kind != sound:
             between += 1
             continue
-        if last_s is not None and between < 2 and SHORTEST_S <= beat.t_s - last_s <= LONGEST_S:
-            found.append((beat.t_s, beat.t_s - last_s, between))
-        last_s, between = beat.t_s, 0
-    ends_s, lengths_s, betweens = np.array(found).reshape(-1, 3).T
-    return _Cycles(ends_s, lengths_s, betweens > 0)
+        length_s = t_s - last_s
+        if between < 2 and SHORTEST_S <= length_s <= LONGEST_S:
+            found.ends_s.append(t_s)
+            found.lengths_s.append(length_s)
+            found.whole.append(between > 0)
+        last_s, between = t_s, 0
+    return found
+
+
+# Of a dozen numbers or two, for which the standard library and numpy take ten times as long.
+
+
+def _mean(x: list[float]) -> float:
+    return sum(x) / len(x)
+
+
+def _median(x: list[float]) -> float:
+    x, middle = sorted(x), len(x) // 2
+    return x[middle] if len(x) % 2 else (x[middle - 1] + x[middle]) / 2
+
+
+def _variation(x: list[float]) -> float:
+    """Standard deviation over mean."""
+    mean = _mean(x)
+    return math.sqrt(_mean([(value - mean) ** 2 for value in x])) / mean

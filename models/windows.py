@@ -68,47 +68,57 @@ def pad(windows: Sequence[Array]) -> tuple[Array, Array]:
     return padded, frames
 
 
-class WindowState(NamedTuple):
-    """What windowing carries from block to block."""
-
-    frames: int  # heard since the stretch began
-    decided: int  # frames heard at the last window
-    tail: Array  # (n, features), the newest frames, n <= keep
-
-
-def init_state(features: int) -> WindowState:
-    """The state at the start of a stretch, for frames of so many values."""
-    return WindowState(0, 0, np.zeros((0, features)))
+def due_ends(spec: WindowSpec, before: int, frames: int) -> list[int]:
+    """Frame counts above `before`, up to `frames`, at which decisions fall due, the stream's last one aside."""
+    found, end = [], next_due(spec, before)
+    while end <= frames:
+        found.append(end)
+        end = next_due(spec, end)
+    return found
 
 
-def step(
-    spec: WindowSpec, features: Array, state: WindowState, keep_frames: int
-) -> tuple[list[tuple[int, Array]], WindowState]:
-    """Hear some frames.
+def left_end(spec: WindowSpec, frames: int) -> list[int]:
+    """The frame count at which a stream that ends after so many decides still; or empty.
 
-    Args:
-        spec: when decisions fall due.
-        features: (k, features), k >= 0.
-        state: from `init_state` or the previous call.
-        keep_frames: newest frames to hand out with each decision; at least `window_frames`.
-
-    Returns:
-        For each decision that fell due the frames heard by then and the newest of them (<= keep_frames, features), and
-        the next state.
+    Where frames came after the last decision; and anew where the window was not full, for now it speaks for all.
     """
-    heard = np.concatenate([state.tail, features])
-    total = state.frames + len(features)
-    before = total - len(heard)  # frames that are no longer kept
-    due, n = [], next_due(spec, state.frames)
-    while n <= total:
-        due.append((n, heard[max(0, n - before - keep_frames) : n - before]))
-        n = next_due(spec, n)
-    decided = due[-1][0] if due else state.decided
-    return due, WindowState(total, decided, heard[-keep_frames:])
-
-
-def flush(spec: WindowSpec, state: WindowState) -> list[tuple[int, Array]]:
-    """The last window of a stretch, where frames came after the last decision; as `step` returns them, or empty."""
-    if state.frames < spec.least_frames or state.frames == state.decided:
+    if frames < spec.least_frames:
         return []
-    return [(state.frames, state.tail)]
+    full, late = frames >= spec.window_frames, (frames - spec.first_frames) % spec.hop_frames
+    return [] if full and not late else [frames]
+
+
+class Recent(NamedTuple):
+    """The newest rows of a table that grows: what a decision hears."""
+
+    rows: Array  # (n, columns), n <= keep
+    fresh: tuple[Array, ...]  # (k, columns) each, what came since, not yet put together
+    total: int  # rows since the stretch began
+
+
+def no_rows(columns: int) -> Recent:
+    """A table of so many columns, before any row."""
+    return Recent(np.zeros((0, columns)), (), 0)
+
+
+def add(recent: Recent, rows: Array) -> Recent:
+    """The table with rows (k, columns) more, k >= 0."""
+    if not len(rows):
+        return recent
+    return recent._replace(fresh=(*recent.fresh, rows), total=recent.total + len(rows))
+
+
+def put_together(recent: Recent) -> Recent:
+    """The same table with all that is known as its rows, more than are kept: `cut` may be asked of it."""
+    return Recent(np.concatenate([recent.rows, *recent.fresh]), (), recent.total)
+
+
+def cut(recent: Recent, end: int, count: int) -> Array:
+    """The newest rows (n, columns) when so many had come, n <= count; of a table that was put together."""
+    last = end - (recent.total - len(recent.rows))
+    return recent.rows[max(0, last - count) : last]
+
+
+def trim(recent: Recent, keep: int) -> Recent:
+    """Only the newest rows, as many as are kept."""
+    return recent._replace(rows=recent.rows[max(0, len(recent.rows) - keep) :])

@@ -61,6 +61,10 @@ def is_audio(samples: Samples) -> np.ndarray:
 def runs(samples: Samples) -> Iterator[tuple[Samples, bool]]:
     """The longest runs of audio (True) and of values that are none (False), in order; none of no samples."""
     usable = is_audio(samples)
+    if usable.all():
+        if len(samples):
+            yield samples, True
+        return
     edges = np.flatnonzero(np.diff(usable)) + 1
     for run, good in zip(np.split(samples, edges), np.split(usable, edges), strict=True):
         if len(run):

@@ -37,8 +37,13 @@ def step(samples: Samples, state: MeterState, cell_samples: int) -> MeterState:
     """Hear some samples (n,) float32, n >= 0; every finished cell is kept until `trim`."""
     waiting = np.concatenate([state.tail, samples])
     count = len(waiting) // cell_samples
-    rows = np.abs(waiting[: count * cell_samples].astype(np.float64)).reshape(count, cell_samples)
-    cells = np.stack([rows.max(axis=1, initial=0), (rows**2).mean(axis=1), (rows >= _FULL_SCALE).mean(axis=1)], axis=1)
+    rows = np.abs(waiting[: count * cell_samples]).reshape(count, cell_samples)
+    cells = np.zeros((count, _COLUMNS))
+    rows.max(axis=1, initial=0, out=cells[:, 0])
+    np.square(rows, dtype=np.float64).sum(axis=1, out=cells[:, 1])
+    cells[:, 1] /= cell_samples
+    if (cells[:, 0] >= _FULL_SCALE).any():
+        cells[:, 2] = (rows >= _FULL_SCALE).mean(axis=1)
     rest = waiting[count * cell_samples :]
     return MeterState(rest, np.concatenate([state.cells, cells]), state.total + count)
 

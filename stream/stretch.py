@@ -1,13 +1,21 @@
-"""One unbroken stretch of audio: samples in, beats and decisions out. A gap ends it; the next knows nothing of it."""
+"""One unbroken stretch of audio: samples in, beats and decisions out. A gap ends it; the next knows nothing of it.
+
+What is costly, and the same for every stretch, is left to `stream.engine`, which does it for many at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
 import numpy as np
 
-from models import decide, quality, windows
+from models import decide, windows
 from models.bundle import Bundle
 from models.decide import Decision
-from models.quality import Loudness
+from models.join import Joined
+from models.quality import Loudness, Quality
+from models.regularity import Regularity
 from models.rhythm import Beat
 from stream import meter
 from stream.block import Samples
@@ -17,8 +25,26 @@ from stream.resample import Resampler
 Array = np.ndarray
 
 
+class Moment(NamedTuple):
+    """A decision that is due."""
+
+    end: int  # frames heard by then
+    status: str  # of the decision, if it is sure
+    window: Array  # (k, features), the newest frames
+    envelopes: Array  # (m, bands), of the newest frames
+    loudness: Loudness  # of the window
+    regularity: Regularity | None  # of the beats told by then; None where the model hears none
+
+
+class Judged(NamedTuple):
+    """What is said of a moment."""
+
+    heard: Joined
+    quality: Quality
+
+
 class Stretch:
-    """Resampler, front end, rhythm, windows, network and decisions over contiguous samples.
+    """Resampler, meter, and what is remembered of contiguous samples.
 
     The same beats and decisions come out, in the same order, however the samples are cut into blocks.
 
@@ -27,6 +53,10 @@ class Stretch:
         rate_hz: of the samples.
         start: index of the first sample in the stream.
         waiting: status of windows that are not yet full: "listening", or "gap" after one.
+
+    Attributes:
+        pulse: finds the beats; None where the model hears none.
+        ended: no more will come.
     """
 
     def __init__(self, bundle: Bundle, rate_hz: int, start: int, waiting: str) -> None:
@@ -39,30 +69,68 @@ class Stretch:
         self._resampler = Resampler(rate_hz, spec.rate_hz, spec.resampler)
         self._meter = meter.init_state()
         self._frames = bundle.front_end.init_state()
-        self._windows = windows.init_state(spec.features)
-        self._pulse = Pulse(bundle.rhythm, start / rate_hz) if bundle.rhythm else None
-        self._decide = decide.init_state()
+        self._features = windows.no_rows(spec.features)
+        self._envelopes = windows.no_rows(bundle.envelopes(np.zeros((0, spec.features))).shape[1])
+        self._mean: Array | None = None
+        self._standing: int | None = None
+        self.pulse = Pulse(bundle.rhythm, start / rate_hz) if bundle.rhythm else None
         self.start = start
         self.heard_samples = 0
         self.decided = False
+        self.ended = False
 
-    def hear(self, samples: Samples) -> tuple[Samples, list[Decision | Beat]]:
-        """Hear (n,) float32 more; returns them at the front end's rate, and the beats and decisions they complete."""
+    def hear(self, samples: Samples) -> tuple[Samples, Array]:
+        """Hear (n,) float32 more: as samples at the front end's rate, and as frames (k, frame_samples)."""
         self.heard_samples += len(samples)
         self._meter = meter.step(samples, self._meter, self._cell_samples)
-        resampled = self._resampler.process(samples)
-        told = self._advance(resampled)
-        self._meter = meter.trim(self._meter, self._keep_cells)
-        return resampled, told
+        return self._cut(self._resampler.process(samples))
 
-    def end(self) -> tuple[Samples, list[Decision | Beat]]:
-        """No more will come: as `hear`, with the last beats and decision, unless there is too little for any."""
-        resampled = self._resampler.flush()
-        told = self._advance(resampled)
-        left = self._left()
-        if self._pulse and (self.decided or left):
-            told += self._pulse.end()
-        return resampled, told + [self._decision(end, recent, last=True) for end, recent in left]
+    def end(self) -> tuple[Samples, Array]:
+        """No more will come: as `hear`, of what the resampler still holds."""
+        self.ended = True
+        return self._cut(self._resampler.flush())
+
+    def due(self, features: Array, envelopes: Array) -> list[Beat | Moment]:
+        """Remember features (k, features) and envelopes (k, bands) more: the beats they tell, the decisions they ask.
+
+        The pulse must have been given what was found in them. Of later frames a decision must not know, though they
+        may be here already.
+        """
+        before = self._features.total
+        self._features = windows.add(self._features, features)
+        self._envelopes = windows.add(self._envelopes, envelopes)
+        spec, total = self._bundle.window, self._features.total
+        ends = windows.due_ends(spec, before, total)
+        left = windows.left_end(spec, total) if self.ended else []
+        found: list[Beat | Moment] = []
+        if ends or left:
+            self._features, self._envelopes = map(windows.put_together, (self._features, self._envelopes))
+            for end in ends:
+                found += [*self._beats(end), self._moment(end, last=False)]
+            self.decided = True
+        found += self._beats(total, self.ended)
+        found += [self._moment(end, last=True) for end in left]
+        self._forget()
+        return [] if self.ended and not self.decided else found
+
+    def smooth(self, judged: Sequence[Judged]) -> list[Array]:
+        """Running means (5,) of the logits at moments that come one after the other."""
+        means = []
+        for each in judged:
+            self._mean = decide.smoothed(self._bundle.decide, each.heard.logits, self._mean)
+            means.append(self._mean)
+        return means
+
+    def tell(
+        self, found: Sequence[Beat | Moment], judged: Iterator[tuple[Judged, list[float]]]
+    ) -> list[Decision | Beat]:
+        """What is due, decided.
+
+        Args:
+            found: from `due`.
+            judged: what is said of each moment in it, and its smoothed probabilities.
+        """
+        return [self._decision(each, *next(judged)) if isinstance(each, Moment) else each for each in found]
 
     @property
     def delay_s(self) -> float:
@@ -74,46 +142,41 @@ class Stretch:
         """Of the last second."""
         return meter.loudness(self._meter, self._meter.total - round(1 / meter.CELL_S), self._meter.total)
 
-    def _advance(self, resampled: Samples) -> list[Decision | Beat]:
-        features, self._frames = self._bundle.front_end.step(resampled, self._frames)
-        spec, before = self._bundle.window, self._windows.frames
-        due, self._windows = windows.step(spec, features, self._windows, self._bundle.recent_frames)
-        told: list[Decision | Beat] = []
-        begin = 0
-        for end, recent in due:
-            # Of later frames a decision must not know, though they may be here already.
-            told += self._beats(features[begin : end - before])
-            told.append(self._decision(end, recent, last=False))
-            begin = end - before
-        return told + self._beats(features[begin:])
+    def _cut(self, resampled: Samples) -> tuple[Samples, Array]:
+        frames, self._frames = self._bundle.front_end.cut(resampled, self._frames)
+        return resampled, frames
 
-    def _beats(self, features: Array) -> list[Decision | Beat]:
-        return [*self._pulse.hear(features)] if self._pulse else []
+    def _beats(self, frames: int, ended: bool = False) -> list[Beat]:
+        return self.pulse.until(frames, ended) if self.pulse else []
 
-    def _left(self) -> list[tuple[int, Array]]:
-        """The last window, where it is still to be decided: anew where it was not full, for now it speaks for all."""
-        spec, heard = self._bundle.window, self._windows
-        if spec.first_frames <= heard.frames < spec.window_frames:
-            return [(heard.frames, heard.tail)]
-        return windows.flush(spec, heard)
-
-    def _decision(self, end: int, recent: Array, last: bool) -> Decision:
-        """Decide on the window that ends after `end` frames; `recent` holds the newest of them."""
-        bundle, spec = self._bundle, self._bundle.front_end.spec
-        cut = recent[-bundle.window.window_frames :]
-        regularity = self._pulse.regularity if self._pulse else None
-        window = decide.Window(
-            t_s=self.start / self._rate_hz + spec.span_samples(end) / spec.rate_hz,
-            window_s=spec.span_samples(len(cut)) / spec.rate_hz,
+    def _moment(self, end: int, last: bool) -> Moment:
+        window = windows.cut(self._features, end, self._bundle.window.window_frames)
+        return Moment(
+            end=end,
             status=self._status(end, last),
-            regularity=regularity,
+            window=window,
+            envelopes=windows.cut(self._envelopes, end, self._bundle.envelope_frames),
+            loudness=self._loudness(end, len(window)),
+            regularity=self.pulse.regularity if self.pulse else None,
         )
-        logs = bundle.front_end.log_energies(cut)
-        judged = quality.assess(spec, logs, self._loudness(end, len(cut)), bundle.quality)
-        heard = bundle.hear(recent, len(regularity.premature) if regularity else 0)
-        made, self._decide = decide.decision(bundle.decide, window, heard, judged, self._decide)
-        self.decided = True
-        return made
+
+    def _forget(self) -> None:
+        """What no later decision hears."""
+        self._meter = meter.trim(self._meter, self._keep_cells)
+        if not self._features.fresh:
+            self._features = windows.trim(self._features, self._bundle.window.window_frames)
+            self._envelopes = windows.trim(self._envelopes, self._bundle.envelope_frames)
+
+    def _decision(self, moment: Moment, judged: Judged, probabilities: list[float]) -> Decision:
+        spec, rules = self._bundle.front_end.spec, self._bundle.decide
+        self._standing, answer = decide.settle(rules, probabilities, self._standing)
+        window = decide.Window(
+            t_s=self.start / self._rate_hz + spec.span_samples(moment.end) / spec.rate_hz,
+            window_s=spec.span_samples(len(moment.window)) / spec.rate_hz,
+            status=moment.status,
+            regularity=moment.regularity,
+        )
+        return decide.worded(rules, window, judged.heard, judged.quality, probabilities, answer)
 
     def _status(self, end: int, last: bool) -> str:
         enough = self._bundle.window.first_frames if last else self._bundle.window.window_frames

@@ -88,8 +88,8 @@ class TorchNet:
     def __call__(self, features: Array, state: Array) -> tuple[Array, Array]:
         """See `models.rhythm.Net`."""
         with torch.no_grad():
-            onsets, following = self._net(torch.from_numpy(features)[None], torch.from_numpy(state)[None])
-        return onsets[0].numpy(), following[0].numpy()
+            onsets, following = self._net(torch.from_numpy(features), torch.from_numpy(state))
+        return onsets.numpy(), following.numpy()
 
 
 def beats(config: Config, net: BeatNet, features: Array) -> list[Beat]:

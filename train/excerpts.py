@@ -17,7 +17,8 @@ import numpy as np
 
 from models import quality
 from models.frontend import FrontEnd, FrontEndSpec
-from models.quality import Loudness, Measures
+from models.measures import Measures, measure
+from models.quality import Loudness
 from models.windows import WindowSpec
 from train.audio import load
 from train.datasets import Recording, without_conflicts
@@ -47,7 +48,7 @@ class Excerpt:
         snr_db: of a mixture; None otherwise.
         middle: whether it is the one excerpt of its recording that is mixed with noise.
         factors: from `quality.faults`.
-        measures: from `quality.measure`.
+        measures: from `measures.measure`.
     """
 
     recording: Recording
@@ -181,4 +182,4 @@ def _excerpt(
         float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))), float(np.abs(samples).max()), 0.0
     )
     factors = quality.faults(features, loudness)
-    return Excerpt(recording, fold, kind, snr_db, middle, factors, quality.measure(front_end.spec, features))
+    return Excerpt(recording, fold, kind, snr_db, middle, factors, measure(front_end.spec, features))

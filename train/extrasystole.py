@@ -57,7 +57,7 @@ def premature(config: Config, net: BeatNet, features: Array, ends: Sequence[int]
         found, state = rhythm.step(features[begin:end], state)
         over = end == ends[-1] and _known_to_be_over(config.window, end)
         told += found + (rhythm.flush(state) if over else [])
-        counts.append(len(regularity.assess(told, rhythm.known_s(state, over)).premature))
+        counts.append(len(regularity.assess(told, rhythm.known_s(end, over)).premature))
         begin = end
     return np.array(counts, dtype=np.int64)
 

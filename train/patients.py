@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models import quality
 from models.classes import CLASSES
 from models.join import probabilities
+from models.measures import measure
 from train.config import Config
 from train.datasets import Recording
 from train.filterbank import front_end
@@ -101,7 +101,7 @@ def _seen(config: Config, table: Table, indices: Array, logits: Array, of: dict[
     rows, front = [], front_end(config.front_end)
     for places in of.values():
         heard = [front.log_energies(table.features(int(indices[p])).astype(np.float64)) for p in places]
-        measured = np.array([quality.measure(config.front_end, x) for x in heard]).mean(axis=0)
+        measured = np.array([measure(config.front_end, x) for x in heard]).mean(axis=0)
         own = odds[places]
         rows.append([own.max(), own.mean(), np.log(chance[places].mean() + 1e-9), *measured, len(places)])
     return np.array(rows)

@@ -14,7 +14,8 @@ from models import quality
 from models.decide import DecideSpec
 from models.errors import SettingError
 from models.frontend import FrontEnd
-from models.quality import Measures, QualitySpec
+from models.measures import Measures
+from models.quality import QualitySpec
 from train import excerpts as real
 from train import scores
 from train.datasets import Recording

@@ -33,8 +33,8 @@ def model(whole: bool = True) -> Bundle:
 
 
 def pipeline(held: Bundle, rate_hz: int = RATE_HZ) -> Pipeline:
-    """A stream as a ward would have it."""
-    return Pipeline(held, rate_hz)
+    """A stream as a ward has it: without the newest minutes of audio, which only a screen wants."""
+    return Pipeline(held, rate_hz, remember=False)
 
 
 class Ward:

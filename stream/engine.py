@@ -1,0 +1,104 @@
+"""What stretches of audio have in common, done for many of them at once: features, S1 and S2, the network, quality.
+
+Every result is the same to the bit whatever stretches share a call, and however many. numpy and ONNX Runtime round a
+sum by the shape of what it is part of, so each step either treats rows one by one, or is a graph that is exported to
+treat them so (`export.listening`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models import join, quality
+from models.bundle import Bundle
+from models.decide import Decision
+from models.join import Joined
+from models.rhythm import Beat
+from stream.stretch import Judged, Moment, Stretch
+
+Array = np.ndarray
+
+#: Windows that the network hears in one call. More need more memory, and get no cheaper.
+_MOST_TOGETHER = 32
+
+
+class Work(NamedTuple):
+    """A stretch that goes on."""
+
+    stretch: Stretch
+    frames: Array  # (k, frame_samples) that it has cut from its samples, k >= 0
+
+
+def advance(bundle: Bundle, works: Sequence[Work]) -> list[list[Decision | Beat]]:
+    """The beats and decisions that come about, in the order of each stretch.
+
+    Args:
+        bundle: the model of all of them.
+        works: no stretch twice.
+    """
+    stretches = [work.stretch for work in works]
+    counts = np.cumsum([len(work.frames) for work in works])[:-1]
+    features = bundle.front_end.features(np.concatenate([work.frames for work in works]))
+    of_each = np.split(features, counts)
+    _find_beats(bundle, stretches, of_each)
+    envelopes = np.split(bundle.envelopes(features), counts)
+    due = [stretch.due(*heard) for stretch, *heard in zip(stretches, of_each, envelopes, strict=True)]
+    moments = [[each for each in found if isinstance(each, Moment)] for found in due]
+    judged = judge(bundle, [moment for those in moments for moment in those])
+    waiting = iter(judged)
+    means = [
+        mean
+        for stretch, those in zip(stretches, moments, strict=True)
+        for mean in stretch.smooth([next(waiting) for _ in those])
+    ]
+    answers = zip(judged, _probabilities(means, judged), strict=True)
+    return [stretch.tell(found, answers) for stretch, found in zip(stretches, due, strict=True)]
+
+
+def _probabilities(means: Sequence[Array], judged: Sequence[Judged]) -> list[list[float]]:
+    if not means:
+        return []
+    early = np.array([each.heard.early for each in judged])
+    smoothed: list[list[float]] = join.probabilities(Joined(np.array(means), early).told).tolist()
+    return smoothed
+
+
+def _find_beats(bundle: Bundle, stretches: Sequence[Stretch], features: Sequence[Array]) -> None:
+    pulses = [stretch.pulse for stretch in stretches if stretch.pulse]
+    if bundle.rhythm is None or not pulses:
+        return
+    found = bundle.rhythm.steps(features, [pulse.state for pulse in pulses], [stretch.ended for stretch in stretches])
+    for pulse, (told, state) in zip(pulses, found, strict=True):
+        pulse.put(told, state)
+
+
+def judge(bundle: Bundle, moments: Sequence[Moment]) -> list[Judged]:
+    """What is said of moments, of any stretches."""
+    found: dict[int, Judged] = {}
+    for chosen in _of_one_shape(moments):
+        found |= zip(chosen, _judged(bundle, [moments[k] for k in chosen]), strict=True)
+    return [found[k] for k in range(len(moments))]
+
+
+def _of_one_shape(moments: Sequence[Moment]) -> Iterator[list[int]]:
+    """Places of moments that can be heard in one call."""
+    by_shape: dict[tuple[int, int], list[int]] = {}
+    for k, moment in enumerate(moments):
+        by_shape.setdefault((len(moment.window), len(moment.envelopes)), []).append(k)
+    for places in by_shape.values():
+        for first in range(0, len(places), _MOST_TOGETHER):
+            yield places[first : first + _MOST_TOGETHER]
+
+
+def _judged(bundle: Bundle, moments: Sequence[Moment]) -> Iterator[Judged]:
+    windows = np.array([moment.window for moment in moments])
+    envelopes = np.array([moment.envelopes for moment in moments])
+    early = np.array([len(moment.regularity.premature) if moment.regularity else 0 for moment in moments])
+    heard = bundle.hear(windows, envelopes, early)
+    logs = bundle.front_end.log_energies(windows)
+    found = quality.assess_all(bundle.front_end.spec, logs, [moment.loudness for moment in moments], bundle.quality)
+    for logits, odds, index in zip(*heard, found, strict=True):
+        yield Judged(Joined(logits, odds), index)
