@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ def main() -> int:
     if wrong:
         print(f"error: {wrong}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, too
     try:
         if not wanted.write_only:
             kept.write_text(json.dumps(_measured(wanted.quick), indent=1) + "\n", encoding="utf-8")
