@@ -9,10 +9,12 @@ ready, or why it can't be, and then answers each line on standard input with wha
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.metadata
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -57,8 +59,15 @@ def rounds(module: Any, contender: Contender, least_s: float, out: TextIO) -> No
         print(json.dumps(spend(contender, passes)), file=out, flush=True)
 
 
+def end_with_parent() -> None:
+    """However that ends; also where it ends before it knows that this process has begun."""
+    prctl, parent_death_signal = ctypes.CDLL(None).prctl, 1
+    prctl(parent_death_signal, signal.SIGKILL)
+
+
 def main(name: str, folder: Path, settings: dict[str, Any]) -> None:
     """Serve, until nobody asks any more."""
+    end_with_parent()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     os.sched_setaffinity(0, {settings.pop("core")})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -222,6 +225,44 @@ def test_streams_hear_on_without_a_gap_however_they_are_stepped(tmp_path: Path) 
         assert together.hear() == alone.hear()
     for ward in (together, alone):
         assert [(p.ledger.captured, p.ledger.dropped) for p in ward.pipelines] == [(40_000, 0)] * 3
+
+
+# --- how it ends
+
+
+def workers(folder: Path) -> list[str]:
+    """Processes that were told of a folder."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode())
+    return [line for line in lines if "benchmarks.worker" in line and str(folder) in line]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_end_before_the_end_leaves_nothing_behind(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    out, results = tmp_path / "b.md", tmp_path / "b.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--out", out, "--results", results]
+    process = subprocess.Popen(
+        [*map(str, command)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "get ready" not in process.stderr.readline():
+        assert process.poll() is None
+    while not workers(tmp_path):
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert "Traceback" not in process.communicate(timeout=30)[1]
+    assert process.returncode == code
+    deadline_s = time.monotonic() + 10
+    while workers(tmp_path):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    assert not [path for path in tmp_path.iterdir() if path in (out, results) or path.is_dir()]
 
 
 @pytest.mark.parametrize(
