@@ -93,6 +93,14 @@ def _memory(streams: int) -> Callable[[Results], Figure | None]:
     return find
 
 
+def _archive(results: Results) -> Figure | None:
+    return of_spread(results["archive"]["by_jobs"][0]["rate"])
+
+
+def _gain(results: Results) -> Figure | None:
+    return of_spread(results["archive"]["gain"])
+
+
 def _growth(results: Results) -> Figure | None:
     return of_spread(results["growth"]) if results["growth"] else None
 
@@ -116,6 +124,8 @@ GOALS = (
     Goal(f"{_CPU} librosa and torch, one stream", 1 / 30, False, "", _ratio(SINGLE, NOTEBOOK)),
     Goal("a block of 0.5 s in to its decision out, 99th percentile", 5, False, " ms", _latency(0.5), readme=True),
     Goal("a block of 20 ms in to its decision out, 99th percentile", 5, False, " ms", _latency(0.02)),
+    Goal("`laennec classify`, one process, times real time", 1500, True, "", _archive, readme=True),
+    Goal("`laennec classify --jobs 2` on two cores, times one process", 1.8, True, "", _gain),
     Goal("start to the first decision on a file", 1.0, False, " s", _start(_FIRST), readme=True),
     Goal("start to the end of `laennec --help`", 0.3, False, " s", _start("--help")),
     Goal("memory, most ever held, one stream", 120, False, " MB", _memory(1), readme=True),

@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks import first_decision
 from benchmarks.contender import write_audio
-from benchmarks.plan import CONTENDERS, GROWTH, OURS, Plan
+from benchmarks.ours import archive as archives
+from benchmarks.plan import CONTENDERS, GROWTH, JOBS, OURS, Plan
 from benchmarks.rounds import ROOT, FailedError, Process, Work, cost, once, ratio, running, spread, take_turns
 
 Say = Callable[[str], None]
@@ -49,6 +50,7 @@ def everything(plan: Plan, folder: Path, core: int, say: Say) -> dict[str, Any]:
         ],
         "stages": {str(n): stages(plan, folder, core, n) for n in (1, plan.profile_streams)},
         "profile": profile(plan, folder, core),
+        "archive": archive(plan, folder, say),
         "start": start(plan, say),
         "live": live(plan, say),
     }
@@ -126,6 +128,15 @@ def profile(plan: Plan, folder: Path, core: int) -> dict[str, Any]:
     """Where Python spends its time with several streams."""
     settings = {"streams": plan.profile_streams, "blocks": plan.profile_blocks}
     return {"streams": plan.profile_streams, "shares": once(Work("profile", "ours.profile", settings), folder, core)}
+
+
+def archive(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
+    """Seconds of recordings for a second, by the number of jobs, and what the most of them gain on the fewest."""
+    say(f"classify, {' and '.join(map(str, JOBS))} jobs")
+    rates = archives.measure(folder, plan.archive_s, plan.archive_rounds, JOBS)
+    gain = [many / few for few, many in zip(rates[JOBS[0]], rates[JOBS[-1]], strict=True)]
+    by_jobs = [{"jobs": jobs, "rate": spread(found)._asdict()} for jobs, found in rates.items()]
+    return {"by_jobs": by_jobs, "gain": spread(gain)._asdict()}
 
 
 def start(plan: Plan, say: Say) -> dict[str, Any]:

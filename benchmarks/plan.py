@@ -25,7 +25,8 @@ class Plan(NamedTuple):
         stage_rounds: rounds of ten seconds.
         profile_blocks: of half a second, profiled.
         runs: starts of the program.
-        archive_s: seconds of recordings to classify.
+        archive_s: seconds of recordings to classify, about.
+        archive_rounds: how often.
         live_s: seconds of listening live; 0 leaves it out.
     """
 
@@ -44,12 +45,15 @@ class Plan(NamedTuple):
     profile_blocks: int
     runs: int
     archive_s: float
+    archive_rounds: int
     live_s: float
 
 
 #: Streams a core are judged by as many streams at least, and the growth of cost between two numbers of them.
 ALL_STAGES_STREAMS, CLASSIFIER_STREAMS = 1024, 2048
 GROWTH = (64, 4096)
+#: Processes of `laennec classify`.
+JOBS = (1, 2)
 TOGETHER = 64
 
 FULL = Plan(
@@ -67,7 +71,8 @@ FULL = Plan(
     stage_rounds=20,
     profile_blocks=20,
     runs=7,
-    archive_s=20_000.0,
+    archive_s=10_000.0,
+    archive_rounds=3,
     live_s=20.0,
 )
 QUICK = Plan(
@@ -85,7 +90,8 @@ QUICK = Plan(
     stage_rounds=2,
     profile_blocks=2,
     runs=1,
-    archive_s=60.0,
+    archive_s=80.0,
+    archive_rounds=1,
     live_s=0.0,
 )
 

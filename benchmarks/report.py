@@ -14,6 +14,7 @@ _MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- end of speed -->)", re.DOTALL)
 
 def document(results: Results) -> str:
     """The text of docs/benchmarks.md."""
+    rates = results["archive"]["by_jobs"]
     parts = [
         texts.INTRODUCTION,
         *([texts.QUICK] if results["made"]["quick"] else []),
@@ -42,6 +43,9 @@ def document(results: Results) -> str:
         _stages(results["stages"]),
         texts.PROFILE.format(streams=results["profile"]["streams"]),
         _grid(["where", "share"], ([f"`{s['where']}`", f"{s['share']:.1%}"] for s in results["profile"]["shares"])),
+        "## Archives",
+        texts.ARCHIVE,
+        _grid(["jobs", "times real time"], ([str(r["jobs"]), _told(of_spread(r["rate"]))] for r in rates)),
         "## Start, and listening live",
         texts.START,
         _grid(["from start to", "s"], ([name, _told(of_spread(s))] for name, s in results["start"].items())),

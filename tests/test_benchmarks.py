@@ -94,6 +94,8 @@ def test_numbers_of_streams_memory_and_latency_are_measured(quick: dict[str, Any
     assert all(0 < row["before_mb"] <= row["end_mb"] <= row["most_mb"] for row in quick["memory"])
     assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in quick["latency"])
     assert all(ordered(row) for row in quick["start"].values())
+    assert [row["jobs"] for row in quick["archive"]["by_jobs"] if ordered(row["rate"])] == [1, 2]
+    assert ordered(quick["archive"]["gain"])
 
 
 def test_stages_are_those_of_the_pipeline_and_add_up(quick: dict[str, Any]) -> None:
