@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ Array = np.ndarray
 RESAMPLERS = ("QQ", "LQ", "MQ", "HQ", "VHQ")
 #: FFT bins a second; the default takes 51,200.
 _MOST_BINS_HZ = 4_000_000
+#: Frames that are worked on together: as many as stay in the processor's cache.
+_AT_A_TIME = 256
 #: Of a matrix' entries: a mel filter's are 1 at most, liftering multiplies by ten or so.
 _LARGEST = 1e6
 
@@ -132,6 +135,7 @@ class FrontEnd:
         self.matrices = matrices
         self._fft_samples = min(spec.fft_samples, fast_length(2 * spec.frame_samples))
         self._bank = _folded(matrices.bank, spec, self._fft_samples)
+        self._floor = math.exp(spec.floor)
         self._within = np.arange(spec.frame_samples)
         self._window = np.hamming(spec.frame_samples)
         self._back = np.linalg.pinv(matrices.cepstral).T if spec.cepstra else None
@@ -185,16 +189,8 @@ class FrontEnd:
 
         A frame's are the same to the bit whatever frames are beside it.
         """
-        if self.spec.centred:
-            frames = frames - frames.mean(axis=1, keepdims=True)
-        spectrum = np.fft.rfft(frames * self._window, self._fft_samples)
-        power = spectrum.real**2 + spectrum.imag**2
-        # A product a frame: of all frames at once, a BLAS product's rounding depends on how many there are.
-        energy = np.matmul(power[:, None, :], self._bank)[:, 0]
-        logs = np.log(np.maximum(energy, np.exp(self.spec.floor)))
-        if not self.spec.cepstra:
-            return np.asarray(logs)
-        return np.asarray(np.matmul(logs[:, None, :], self.matrices.cepstral.T)[:, 0])
+        parts = [self._features(frames[k : k + _AT_A_TIME]) for k in range(0, len(frames), _AT_A_TIME)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.spec.features))
 
     def extract(self, signal: Array) -> Array:
         """Features (k, spec.features) of a whole signal (n,): one step from the initial state."""
@@ -205,6 +201,18 @@ class FrontEnd:
         if self._back is None:
             return features
         return np.asarray(np.matmul(features[..., None, :], self._back)[..., 0, :])
+
+    def _features(self, frames: Array) -> Array:
+        if self.spec.centred:
+            frames = frames - frames.sum(axis=1, keepdims=True) / self.spec.frame_samples
+        spectrum = np.fft.rfft(frames * self._window, self._fft_samples)
+        power = spectrum.real**2 + spectrum.imag**2
+        # A product a frame: of all frames at once, a BLAS product's rounding depends on how many there are.
+        energy = np.matmul(power[:, None, :], self._bank)[:, 0]
+        logs = np.log(np.maximum(energy, self._floor))
+        if not self.spec.cepstra:
+            return np.asarray(logs)
+        return np.asarray(np.matmul(logs[:, None, :], self.matrices.cepstral.T)[:, 0])
 
 
 def fast_length(least: int) -> int:

@@ -8,6 +8,7 @@ treat them so (`export.listening`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,10 @@ from stream.stretch import Judged, Moment, Stretch
 
 Array = np.ndarray
 
-#: Windows that the network hears in one call. More need more memory, and get no cheaper.
-_MOST_TOGETHER = 32
+#: Windows that the network hears in one call, and stretches that are advanced in one: more get no cheaper, and what is
+#: worked on no longer stays in the processor's cache.
+_MOST_WINDOWS = 32
+_MOST_STRETCHES = 32
 
 
 class Work(NamedTuple):
@@ -39,13 +42,18 @@ def advance(bundle: Bundle, works: Sequence[Work]) -> list[list[Decision | Beat]
         bundle: the model of all of them.
         works: no stretch twice.
     """
+    parts = (works[first : first + _MOST_STRETCHES] for first in range(0, len(works), _MOST_STRETCHES))
+    return [told for part in parts for told in _advance(bundle, part)]
+
+
+def _advance(bundle: Bundle, works: Sequence[Work]) -> list[list[Decision | Beat]]:
     stretches = [work.stretch for work in works]
-    counts = np.cumsum([len(work.frames) for work in works])[:-1]
+    ends = accumulate(len(work.frames) for work in works)
+    places = [slice(end - len(work.frames), end) for end, work in zip(ends, works, strict=True)]
     features = bundle.front_end.features(np.concatenate([work.frames for work in works]))
-    of_each = np.split(features, counts)
-    _find_beats(bundle, stretches, of_each)
-    envelopes = np.split(bundle.envelopes(features), counts)
-    due = [stretch.due(*heard) for stretch, *heard in zip(stretches, of_each, envelopes, strict=True)]
+    envelopes = bundle.envelopes(features)
+    _find_beats(bundle, stretches, [features[place] for place in places])
+    due = [each.due(features[place], envelopes[place]) for each, place in zip(stretches, places, strict=True)]
     moments = [[each for each in found if isinstance(each, Moment)] for found in due]
     judged = judge(bundle, [moment for those in moments for moment in those])
     waiting = iter(judged)
@@ -89,8 +97,8 @@ def _of_one_shape(moments: Sequence[Moment]) -> Iterator[list[int]]:
     for k, moment in enumerate(moments):
         by_shape.setdefault((len(moment.window), len(moment.envelopes)), []).append(k)
     for places in by_shape.values():
-        for first in range(0, len(places), _MOST_TOGETHER):
-            yield places[first : first + _MOST_TOGETHER]
+        for first in range(0, len(places), _MOST_WINDOWS):
+            yield places[first : first + _MOST_WINDOWS]
 
 
 def _judged(bundle: Bundle, moments: Sequence[Moment]) -> Iterator[Judged]:

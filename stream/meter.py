@@ -5,6 +5,7 @@ Samples are summed up in cells of 20 ms, so that a window's loudness does not de
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -59,4 +60,5 @@ def loudness(state: MeterState, begin: int, end: int) -> Loudness:
     cells = state.cells[max(0, begin - first) : max(0, end - first)]
     if not len(cells):
         return Loudness(0.0, 0.0, 0.0)
-    return Loudness(float(np.sqrt(cells[:, 1].mean())), float(cells[:, 0].max()), float(cells[:, 2].mean()))
+    total: list[float] = cells.sum(axis=0).tolist()
+    return Loudness(math.sqrt(total[1] / len(cells)), float(cells[:, 0].max()), total[2] / len(cells))

@@ -129,9 +129,8 @@ class Pipeline:
 
     def _hear(self, samples: Samples) -> Steps:
         gap = self._tell_gap()
-        resampled, frames = self._stretch.hear(samples)
-        self._place(resampled)
-        told = yield Work(self._stretch, frames)
+        self._place(self._stretch.hear(samples))
+        told = (yield Work(self._stretch, self._stretch.take())) if self._stretch.ready else []
         return [*gap, *told]
 
     def _place(self, resampled: Samples) -> None:
@@ -143,8 +142,8 @@ class Pipeline:
         return round(sample * self.bundle.front_end.spec.rate_hz / self._rate_hz)
 
     def _end_stretch(self) -> Steps:
-        resampled, frames = self._stretch.end()
-        told = yield Work(self._stretch, frames)
+        resampled = self._stretch.end()
+        told = yield Work(self._stretch, self._stretch.take())
         # The resampler may give a sample more than there is time for.
         room = self._at(self._stretch.start + self._stretch.heard_samples) - self._placed
         self._place(resampled[: max(0, room)])

@@ -69,6 +69,9 @@ class Stretch:
         self._resampler = Resampler(rate_hz, spec.rate_hz, spec.resampler)
         self._meter = meter.init_state()
         self._frames = bundle.front_end.init_state()
+        self._cut: list[Array] = []  # frames that wait for the engine
+        self._waited = 0
+        self._asks = self._next_asked(0)
         self._features = windows.no_rows(spec.features)
         self._envelopes = windows.no_rows(bundle.envelopes(np.zeros((0, spec.features))).shape[1])
         self._mean: Array | None = None
@@ -79,16 +82,27 @@ class Stretch:
         self.decided = False
         self.ended = False
 
-    def hear(self, samples: Samples) -> tuple[Samples, Array]:
-        """Hear (n,) float32 more: as samples at the front end's rate, and as frames (k, frame_samples)."""
+    def hear(self, samples: Samples) -> Samples:
+        """Hear (n,) float32 more; returns them at the front end's rate."""
         self.heard_samples += len(samples)
         self._meter = meter.step(samples, self._meter, self._cell_samples)
-        return self._cut(self._resampler.process(samples))
+        return self._keep(self._resampler.process(samples))
 
-    def end(self) -> tuple[Samples, Array]:
+    def end(self) -> Samples:
         """No more will come: as `hear`, of what the resampler still holds."""
         self.ended = True
-        return self._cut(self._resampler.flush())
+        return self._keep(self._resampler.flush())
+
+    @property
+    def ready(self) -> bool:
+        """Whether a decision or a beat may come of what waits; the engine is not asked for less."""
+        return self.ended or self._features.total + self._waited >= self._asks
+
+    def take(self) -> Array:
+        """The frames (k, frame_samples) that wait for the engine, which goes on with `due`."""
+        frames, self._cut = np.concatenate(self._cut), []
+        self._waited = 0
+        return frames
 
     def due(self, features: Array, envelopes: Array) -> list[Beat | Moment]:
         """Remember features (k, features) and envelopes (k, bands) more: the beats they tell, the decisions they ask.
@@ -97,6 +111,7 @@ class Stretch:
         may be here already.
         """
         before = self._features.total
+        self._asks = self._next_asked(before + len(features))
         self._features = windows.add(self._features, features)
         self._envelopes = windows.add(self._envelopes, envelopes)
         spec, total = self._bundle.window, self._features.total
@@ -142,9 +157,19 @@ class Stretch:
         """Of the last second."""
         return meter.loudness(self._meter, self._meter.total - round(1 / meter.CELL_S), self._meter.total)
 
-    def _cut(self, resampled: Samples) -> tuple[Samples, Array]:
+    def _keep(self, resampled: Samples) -> Samples:
         frames, self._frames = self._bundle.front_end.cut(resampled, self._frames)
-        return resampled, frames
+        self._cut.append(frames)
+        self._waited += len(frames)
+        return resampled
+
+    def _next_asked(self, frames: int) -> int:
+        """The frame count above `frames` at which something may be told: a decision, or a block's beats."""
+        due = windows.next_due(self._bundle.window, frames)
+        if not self._bundle.rhythm:
+            return due
+        block = self._bundle.rhythm.spec.block_frames
+        return min(due, frames - frames % block + block)
 
     def _beats(self, frames: int, ended: bool = False) -> list[Beat]:
         return self.pulse.until(frames, ended) if self.pulse else []

@@ -26,7 +26,7 @@ from models import bundle, decide, windows
 from models.classes import CLASSES, WORDS
 from models.errors import InputFileError, LaennecError, ModelError, SettingError
 from models.extrasystole import Machine
-from models.join import JoinSpec
+from models.join import Joined, JoinSpec
 from models.quality import QualitySpec
 from models.rhythm import Net
 from stream import golden as stream_golden
@@ -192,10 +192,11 @@ def test_the_exported_network_is_the_averaged_one_of_the_checkpoint(exported: Pa
     fit = heart_fit(chosen, made_up_table(), list(range(40)), trained.config.seed)
     averaged = fit.run(run / "model.safetensors", lambda *_: None, lambda: False)  # finished: read back as it is
     features = np.random.default_rng(0).normal(-8, 3, (3, 198, 32)).astype(np.float32)
-    frames = np.array([198, 100, 8])
-    with torch.no_grad():
-        wanted = averaged(torch.from_numpy(features), torch.from_numpy(frames)).numpy()
-    np.testing.assert_allclose(bundle.load(exported).logits(features, frames), wanted, rtol=0, atol=1e-5)
+    held = bundle.load(exported)
+    for frames in (198, 100, 8):
+        with torch.no_grad():
+            wanted = averaged(torch.from_numpy(features), torch.full((3,), frames)).numpy()
+        np.testing.assert_allclose(held.logits(features[:, :frames]), wanted, rtol=0, atol=1e-5)
 
 
 def test_the_exported_rhythm_is_the_averaged_one_of_the_checkpoint(exported: Path, run: Path) -> None:
@@ -328,27 +329,26 @@ def test_golden_decisions_say_what_was_answered(exported: Path) -> None:
 
 
 def streamed(loaded: bundle.Bundle, samples: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Times and probabilities of a recording's decisions, from its frames: written anew, without the stream."""
     spec, window = loaded.front_end.spec, loaded.window
-    due: list[tuple[int, np.ndarray]] = []
     found: list[tuple[float, np.ndarray]] = []
-    frames, deciding = loaded.front_end.init_state(), decide.init_state()
-    state = windows.init_state(spec.features)
-    for start in range(0, len(samples), 333):
-        new, frames = loaded.front_end.step(samples[start : start + 333], frames)
-        fell_due, state = windows.step(window, new, state, loaded.recent_frames)
-        due += fell_due
-    rest = windows.flush(window, state)
-    assert rest  # the last decision lies between two hops
-    pulse, told = Pulse(loaded.rhythm, 0.0) if loaded.rhythm else None, 0
+    deciding = decide.init_state()
     heard = loaded.front_end.extract(samples)
-    for end, recent in [*due, *rest]:
-        if pulse:
-            pulse.hear(heard[told:end])
-            if rest[0][0] == end:
-                pulse.end()
+    total = len(heard)
+    assert (total - window.first_frames) % window.hop_frames  # the last decision lies between two hops
+    pulse, told = Pulse(loaded.rhythm, 0.0) if loaded.rhythm else None, 0
+    for end in windows.decision_ends(window, total):
+        if pulse and loaded.rhythm:
+            [(new, state)] = loaded.rhythm.steps([heard[told:end]], [pulse.state], [end == total])
+            pulse.put(new, state)
+            pulse.until(end, end == total)
         told = end
-        moment = loaded.hear(recent, len(pulse.regularity.premature) if pulse else 0)
-        probabilities, _, deciding = decide.step(loaded.decide, moment, deciding)
+        recent = heard[max(0, end - window.window_frames) : end]
+        levels = loaded.envelopes(heard[max(0, end - loaded.envelope_frames) : end])
+        early = np.array([len(pulse.regularity.premature) if pulse else 0])
+        moment = loaded.hear(recent[None], levels[None], early)
+        alone = Joined(moment.logits[0], moment.early[0])
+        probabilities, _, deciding = decide.step(loaded.decide, alone, deciding)
         found.append((spec.span_samples(end) / spec.rate_hz, probabilities))
     return found
 
@@ -568,14 +568,14 @@ def test_parity_hears_a_difference_on_the_given_windows_alone(tmp_path: Path, mo
     seen: list[int] = []
     known = parity._difference
 
-    def difference(net: Any, held: bundle.Bundle, features: np.ndarray, frames: np.ndarray) -> float:
-        seen.append(len(frames))
-        return float("nan") if len(seen) == 7 else known(net, held, features, frames)
+    def difference(net: Any, held: bundle.Bundle, features: np.ndarray) -> float:
+        seen.append(len(features))
+        return float("nan") if len(seen) == 9 else known(net, held, features)
 
     monkeypatch.setattr(parity, "_difference", difference)
     with pytest.raises(ModelError, match="nan"):
         parity.check(trained.net, loaded, [np.zeros((20, 32))] * 5)
-    assert seen == [1, 1, 3, 16, 32, 64, 5]
+    assert seen == [1, 1, 3, 16, 32, 64, 1, 1, 1, 1, 1]
 
 
 def test_parity_windows_are_recordings_of_the_run(run: Path) -> None:

@@ -29,7 +29,7 @@ from models.join import NEVER, Joined, JoinSpec, join
 from models.nets import BeatNet, HeartNet
 from models.quality import QualitySpec
 from models.rhythm import RhythmSpec
-from models.windows import WindowSpec
+from models.windows import WindowSpec, pad
 from train.beats import TorchNet
 from train.config import Config
 from train.filterbank import build
@@ -107,7 +107,8 @@ def net() -> Iterator[HeartNet]:
     torch.set_num_threads(threads)
 
 
-def of_torch(net: HeartNet, features: np.ndarray, frames: np.ndarray) -> np.ndarray:
+def of_torch(net: HeartNet, features: np.ndarray) -> np.ndarray:
+    frames = np.full(len(features), features.shape[1])
     with torch.no_grad():
         found: np.ndarray = net(torch.from_numpy(features), torch.from_numpy(frames)).numpy()
     return found
@@ -117,43 +118,74 @@ def of_torch(net: HeartNet, features: np.ndarray, frames: np.ndarray) -> np.ndar
 @pytest.mark.parametrize("time", [4, 5, 8, 48, 73, 198, 400])
 def test_onnx_runtime_answers_as_torch(loaded: bundle.Bundle, net: HeartNet, count: int, time: int) -> None:
     features = windows(count, time, seed=count * 1000 + time)
-    frames = np.random.default_rng(time).integers(4, time + 1, count)
-    found = loaded.logits(features, frames)
+    found = loaded.logits(features)
     assert found.shape == (count, len(CLASSES))
     assert found.dtype == np.float64
-    np.testing.assert_allclose(found, of_torch(net, features, frames), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found, of_torch(net, features), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("time", [4, 7, 48, 198])
-@pytest.mark.parametrize("padded", [False, True])
-def test_a_window_gets_the_same_logits_alone_and_in_a_batch(loaded: bundle.Bundle, time: int, padded: bool) -> None:
-    features = windows(33, time)
-    frames = np.random.default_rng(0).integers(4, time + 1, 33) if padded else np.full(33, time)
-    together = loaded.logits(features, frames)
-    alone = [loaded.logits(x[None, :n], np.array([n]))[0] for x, n in zip(features, frames, strict=True)]
-    # Not to the bit: the order of float32 sums in a matrix product depends on the batch. Measured: 1e-7.
-    np.testing.assert_allclose(together, alone, rtol=0, atol=2e-6)
+def test_windows_that_training_pads_are_heard_as_torch_hears_them(loaded: bundle.Bundle, net: HeartNet) -> None:
+    """In training, windows of unlike lengths share a batch; when listening each length is heard by itself."""
+    given = [windows(1, n, seed=n)[0] for n in (4, 5, 48, 73, 198)]
+    features, frames = pad(given)
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(features), torch.from_numpy(frames)).numpy()
+    np.testing.assert_allclose([loaded.logits(x[None])[0] for x in given], wanted, rtol=0, atol=1e-5)
 
 
-def test_what_lies_in_the_padding_does_not_matter(loaded: bundle.Bundle) -> None:
-    features, frames = windows(4, 100), np.array([60, 61, 62, 63])
-    other = features.copy()
-    for row, n in enumerate(frames):
-        other[row, n:] = 50.0
-    assert np.array_equal(loaded.logits(features, frames), loaded.logits(other, frames))
+@pytest.fixture(scope="module", params=["tiny", "unlimited range", "one hidden", "shipped"])
+def some(request: pytest.FixtureRequest, loaded: bundle.Bundle, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Networks of several sizes; rounding depends on them."""
+    if request.param in ("tiny", "shipped"):
+        return loaded if request.param == "tiny" else bundle.load()
+    size = {"range_nepers": 0.0} if request.param == "unlimited range" else {"channels": 3, "hidden": 1}
+    path = tmp_path_factory.mktemp("bundle") / "other.onnx"
+    config = tiny_bundle.tiny_config(net={"channels": 8, "hidden": 8} | size)
+    path.write_bytes(tiny_bundle.data_of(tiny_bundle.untrained(config)))
+    return bundle.load(path)
+
+
+@pytest.mark.parametrize("time", [4, 7, 8, 48, 73, 198])
+def test_a_window_gets_the_same_logits_to_the_bit_alone_and_in_any_batch(some: bundle.Bundle, time: int) -> None:
+    features = windows(64, time)
+    alone = np.concatenate([some.logits(x[None]) for x in features])
+    assert alone.std(axis=0).min() > 0
+    for count in range(1, 65):
+        assert np.array_equal(some.logits(features[:count]), alone[:count]), count
+        assert np.array_equal(some.logits(features[64 - count :]), alone[64 - count :]), count
+    mixed = np.random.default_rng(time).permutation(64)
+    assert np.array_equal(some.logits(features[mixed]), alone[mixed])
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 1e6, -1e6, 0.0, -23.0, 1e-40])
+@pytest.mark.parametrize("count", [2, 3, 17, 64])
+def test_nor_do_extreme_windows_beside_it_change_them(some: bundle.Bundle, value: float, count: int) -> None:
+    features = windows(count, 198)
+    alone = [some.logits(x[None])[0] for x in features]
+    for place in {0, count // 2, count - 1}:
+        others = features.copy()
+        others[place] = value * np.sign(windows(1, 198, seed=9)[0] + 8) if abs(value) > 1 else value
+        found = _logits_of_finite(some, others)
+        assert np.array_equal(np.delete(found, place, axis=0), np.delete(alone, place, axis=0))
+
+
+def _logits_of_finite(held: bundle.Bundle, features: np.ndarray) -> np.ndarray:
+    """As `logits`, but that the session may answer what is not finite to the extreme window alone."""
+    found: np.ndarray = held.session.run([bundle.OUTPUT], {"features": features})[0].astype(np.float64)
+    return found
 
 
 def test_the_same_window_always_gets_the_same_logits(loaded: bundle.Bundle, file: Path) -> None:
-    features, frames = windows(3, 198), np.full(3, 198)
-    assert np.array_equal(loaded.logits(features, frames), bundle.load(file).logits(features, frames))
+    features = windows(3, 198)
+    assert np.array_equal(loaded.logits(features), bundle.load(file).logits(features))
 
 
 @pytest.mark.parametrize("offset", [5.0, -3.0])
 def test_a_louder_recording_gets_the_same_logits(loaded: bundle.Bundle, offset: float) -> None:
     # A third of the usual spread: beyond `range_nepers` a device's response decides what is limited.
-    features, frames = windows(2, 198) / 3, np.full(2, 198)
+    features = windows(2, 198) / 3
     per_band = (features + offset + np.linspace(0, 2, 32)).astype(np.float32)
-    np.testing.assert_allclose(loaded.logits(features, frames), loaded.logits(per_band, frames), atol=1e-4)
+    np.testing.assert_allclose(loaded.logits(features), loaded.logits(per_band), atol=1e-4)
 
 
 def test_loading_needs_neither_torch_nor_the_onnx_package_and_prints_nothing(file: Path) -> None:
@@ -206,6 +238,14 @@ def heard(loaded: bundle.Bundle) -> np.ndarray:
     return found
 
 
+def hear(held: bundle.Bundle, recent: np.ndarray, premature: int) -> Joined:
+    """What is said of one moment, of the frames heard by then."""
+    envelopes = held.envelopes(recent)[max(0, len(recent) - held.envelope_frames) :]
+    windows = recent[-held.window.window_frames :]
+    found = held.hear(windows[None], envelopes[None], np.array([premature]))
+    return Joined(found.logits[0], found.early[0])
+
+
 def alike(one: Joined, other: Joined) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -219,10 +259,9 @@ def test_it_hears_the_window_the_memory_and_the_early_beats(
     assert loaded.extrasystole is not None
     window = recent[-198:]
     told = intervals.describe(IntervalSpec(), 0.02, recent[-500:])
-    logits = loaded.logits(window[None], np.array([len(window)]))[0]
+    logits = loaded.logits(window[None])[0]
     wanted = join(tiny_bundle.JOIN, logits, loaded.extrasystole.scores(told), np.array(premature))
-    found = loaded.hear(recent[-loaded.recent_frames :], premature)
-    assert isinstance(found, Joined)
+    found = hear(loaded, recent, premature)
     assert alike(found, wanted)
     assert (found.logits.shape, found.early.shape) == ((5,), ())
     assert found.logits.dtype == np.float64
@@ -231,36 +270,55 @@ def test_it_hears_the_window_the_memory_and_the_early_beats(
 
 def test_every_part_of_what_is_heard_matters(loaded: bundle.Bundle, heard: np.ndarray) -> None:
     """Frames before the window move extrasystole alone, early beats too; frames before the memory nothing."""
-    assert loaded.recent_frames == 500
+    assert loaded.envelope_frames == 500
     recent = heard[-500:]
-    plain, k = loaded.hear(recent, 0), CLASSES.index("extrasystole")
-    early = loaded.hear(recent, 2)
-    for other in (loaded.hear(recent[100:], 0), early):
+    plain, k = hear(loaded, recent, 0), CLASSES.index("extrasystole")
+    early = hear(loaded, recent, 2)
+    for other in (hear(loaded, recent[100:], 0), early):
         assert abs(other.told[k] - plain.told[k]) > 1e-3
         assert np.array_equal(np.delete(other.told, k), np.delete(plain.told, k))
     assert early.told[k] > plain.told[k]
     assert np.array_equal(early.logits, plain.logits)
-    assert alike(loaded.hear(recent, 1), plain)
-    assert alike(loaded.hear(recent, 7), early)
-    assert alike(loaded.hear(heard, 0), plain)
+    assert alike(hear(loaded, recent, 1), plain)
+    assert alike(hear(loaded, recent, 7), early)
+    assert alike(hear(loaded, heard, 0), plain)
 
 
 def test_a_model_without_a_machine_wants_no_more_than_its_window(tmp_path: Path, heard: np.ndarray) -> None:
     meta = tiny_bundle.default_meta() | {"extrasystole": None}
     held = bundle.load(with_text(tmp_path / "timbre.onnx", json.dumps(meta)))
-    assert (held.extrasystole, held.recent_frames) == (None, 198)
+    assert (held.extrasystole, held.envelope_frames) == (None, 0)
+    assert held.envelopes(heard).shape == (len(heard), 0)
     window = heard[-198:]
-    logits = held.logits(window[None], np.array([198]))[0]
+    logits = held.logits(window[None])[0]
     wanted = join(tiny_bundle.JOIN, logits, np.zeros(()), np.array(2))
     assert wanted.early != NEVER
-    assert alike(held.hear(window, 2), wanted)
-    assert alike(held.hear(heard, 2), wanted)
+    assert alike(hear(held, window, 2), wanted)
+    assert alike(hear(held, heard, 2), wanted)
 
 
-def test_a_memory_shorter_than_the_window_wants_the_window(tmp_path: Path) -> None:
+def test_a_memory_shorter_than_the_window_is_no_longer(tmp_path: Path, heard: np.ndarray) -> None:
     meta = tiny_bundle.default_meta()
     meta["extrasystole"]["intervals"]["memory_frames"] = 50
-    assert bundle.load(with_text(tmp_path / "short.onnx", json.dumps(meta))).recent_frames == 198
+    held = bundle.load(with_text(tmp_path / "short.onnx", json.dumps(meta)))
+    assert held.envelope_frames == 50
+    assert held.extrasystole is not None
+    told = intervals.describe(held.extrasystole.spec, 0.02, heard[-50:])
+    wanted = join(tiny_bundle.JOIN, held.logits(heard[None, -198:])[0], held.extrasystole.scores(told), np.array(0))
+    assert alike(hear(held, heard, 0), wanted)
+
+
+@pytest.mark.parametrize("frames", [8, 198, 500])
+def test_moments_heard_together_are_each_as_alone_to_the_bit(some: bundle.Bundle, frames: int) -> None:
+    rng = np.random.default_rng(frames)
+    given = rng.normal(-12, 3, (70, min(frames, 198), 32))
+    levels = np.cumsum(rng.normal(0, 1, (70, frames, 3)), axis=1)
+    early = rng.integers(0, 5, 70)
+    alone = [some.hear(given[k : k + 1], levels[k : k + 1], early[k : k + 1]) for k in range(70)]
+    for count in (*range(1, 9), 31, 32, 33, 64, 70):
+        found = some.hear(given[-count:], levels[-count:], early[-count:])
+        for k in range(count):
+            assert alike(Joined(found.logits[k], found.early[k]), Joined(*(part[0] for part in alone[70 - count + k])))
 
 
 # What is refused
@@ -313,7 +371,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
 
 def foreign(path: Path, text: str | None, inputs: tuple[str, ...], width: int = 5) -> Path:
     """An ONNX model that is not Laennec's graph: it sums the features into `width` equal logits."""
-    shapes = {"features": (TensorProto.FLOAT, ["b", "t", "f"]), "frames": (TensorProto.INT64, ["b"])}
+    shapes = {"features": (TensorProto.FLOAT, ["b", "t", "f"]), "more": (TensorProto.FLOAT, ["b"])}
     nodes = [
         helper.make_node("ReduceSum", [inputs[0], "axes"], ["sum"], keepdims=0),
         helper.make_node("Unsqueeze", ["sum", "one"], ["column"]),
@@ -326,7 +384,7 @@ def foreign(path: Path, text: str | None, inputs: tuple[str, ...], width: int = 
     ]
     given = [
         helper.make_tensor_value_info(name, *shapes[kind])
-        for name, kind in zip(inputs, ("features", "frames"), strict=False)
+        for name, kind in zip(inputs, ("features", "more"), strict=False)
     ]
     out = helper.make_tensor_value_info(bundle.OUTPUT, TensorProto.FLOAT, ["b", width])
     model = helper.make_model(
@@ -346,9 +404,9 @@ def test_a_graph_that_does_not_fit_its_description_is_refused(tmp_path: Path) ->
     text = json.dumps(tiny_bundle.default_meta())
     bundle.load(foreign(tmp_path / "fits.onnx", text, bundle.INPUTS))  # the other refusals are of what differs from it
     for name, inputs, width in (
-        ("renamed", ("x", "frames"), 5),
+        ("renamed", ("x",), 5),
+        ("schema 4", ("features", "frames"), 5),
         ("swapped", ("frames", "features"), 5),
-        ("one", ("features",), 5),
         ("wide", bundle.INPUTS, 6),
     ):
         assert "graph" in refusal(foreign(tmp_path / f"{name}.onnx", text, inputs, width))
@@ -430,8 +488,8 @@ def no_scale(meta: Meta) -> None:
 
 
 ALTERED: dict[str, tuple[Callable[[Meta], None], str]] = {
-    "earlier schema": (put("schema", value=3), "has schema 3"),
-    "later schema": (put("schema", value=5), "has schema 5"),
+    "earlier schema": (put("schema", value=4), "has schema 4"),
+    "later schema": (put("schema", value=6), "has schema 6"),
     "odd schema": (put("schema", value={"a\nb": ["x" * 9999]}), "has schema"),
     "other order": (put("classes", value=list(reversed(CLASSES))), "other classes"),
     "fewer classes": (put("classes", value=list(CLASSES[:4])), "other classes"),
@@ -596,7 +654,7 @@ def test_a_model_trained_without_beats_has_no_rhythm(tmp_path: Path) -> None:
     assert held.rhythm is None
     assert (held.meta["rhythm"], held.meta["rhythm_delay_s"], held.meta["rhythm_parameters"]) == (None, None, 0)
     assert {p.key for p in onnx.load(path).metadata_props} == {bundle.METADATA_KEY}
-    assert np.isfinite(held.logits(windows(2, 50), np.array([50, 20]))).all()
+    assert np.isfinite(held.logits(windows(2, 50))).all()
 
 
 @pytest.fixture(scope="module")
@@ -614,8 +672,9 @@ def test_the_rhythm_hears_as_torch_and_carries_its_state(loaded: bundle.Bundle, 
     answers: list[list[np.ndarray]] = [[], []]
     for block in windows(40, RhythmSpec().block_frames):
         for which, net in enumerate(nets):
-            onsets, states[which] = net(block, states[which])
-            answers[which].append(onsets)
+            onsets, following = net(block[None], states[which][None])
+            states[which] = following[0]
+            answers[which].append(onsets[0])
     np.testing.assert_allclose(answers[0], answers[1], rtol=0, atol=1e-5)
     np.testing.assert_allclose(states[0], states[1], rtol=1e-5, atol=1e-4)
     assert np.std(answers[0]) > 0.01

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from models import bundle
 from models.extrasystole import Machine
 from models.intervals import IntervalSpec
 
@@ -116,3 +119,33 @@ def test_numbers_that_are_not_finite_are_refused(part: str, value: float) -> Non
 def test_scales_and_gamma_must_be_above_0(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="can't be used"):
         replace(MACHINE, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("which", ["small", "tiny", "shipped"])
+@given(count=st.integers(1, 70), seed=st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_scores_together_are_each_as_alone_to_the_bit(which: str, count: int, seed: int) -> None:
+    machine = machines()[which]
+    rng = np.random.default_rng(seed)
+    told = machine.centre + machine.scale * rng.normal(0, 1, (count, machine.spec.size))
+    told *= rng.choice([0.0, 1.0, 1e6], (count, 1), p=[0.1, 0.8, 0.1])
+    together = machine.scores(told)
+    assert np.array_equal(together, [machine.scores(row) for row in told])
+    order = rng.permutation(count)
+    assert np.array_equal(machine.scores(told[order]), together[order])
+    assert np.array_equal(machine.scores(np.stack([told, told])), np.stack([together, together]))
+
+
+@functools.cache
+def machines() -> dict[str, Machine]:
+    shipped = bundle.load().extrasystole
+    assert shipped is not None
+    return {"small": MACHINE, "tiny": tiny_bundle.machine(tiny_bundle.tiny_config()), "shipped": shipped}
+
+
+def test_scores_are_the_sum_over_the_vectors() -> None:
+    for machine in machines().values():
+        told = machine.centre + machine.scale * np.random.default_rng(0).normal(0, 1.5, (40, machine.spec.size))
+        away = machine.vectors - ((told - machine.centre) / machine.scale)[:, None]
+        wanted = np.exp(-machine.gamma * (away**2).sum(axis=2)) @ machine.weights + machine.offset
+        np.testing.assert_allclose(machine.scores(told), wanted, rtol=0, atol=1e-11)

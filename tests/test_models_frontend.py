@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_speech_features import base, sigproc
 
 from models.errors import SettingError
-from models.frontend import FrontEnd, FrontEndSpec, Matrices
+from models.frontend import FrontEnd, FrontEndSpec, Matrices, fast_length
 from train.filterbank import build, front_end
 
 SPEC = FrontEndSpec()
@@ -248,3 +248,106 @@ def test_listening_parts_import_no_training_package() -> None:
     script = f"import sys, {', '.join(LIGHT)}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# Rows, and the shorter transform
+
+SPECS = {
+    "default": SPEC,
+    "not centred": WHOLE,
+    "emphasised": replace(SPEC, pre_emphasis=0.97),
+    "cepstra": replace(CEPSTRA, pre_emphasis=0.97),
+    "odd frame": replace(SPEC, frame_samples=101),
+    "odd frame and transform": replace(WHOLE, frame_samples=97, hop_samples=31, fft_samples=1025),
+    "prime frame": replace(SPEC, frame_samples=211, fft_samples=2048),
+    "odd transform": replace(SPEC, fft_samples=1001),
+    "short transform": replace(SPEC, fft_samples=128, bands=6),
+    "no padding": replace(WHOLE, frame_samples=100, fft_samples=100, bands=4),
+    "just as long": replace(SPEC, fft_samples=200, bands=8),
+    "a little longer": replace(SPEC, fft_samples=202, bands=8),
+    "long": replace(SPEC, rate_hz=4000, high_hz=2000.0, frame_samples=256, fft_samples=8192, bands=64),
+    "whole band": replace(SPEC, low_hz=0.0, high_hz=1000.0),
+    "few samples": replace(SPEC, frame_samples=3, hop_samples=2, fft_samples=1024, bands=12),
+    "one sample": replace(WHOLE, frame_samples=1, hop_samples=1, fft_samples=512, bands=8),
+}
+
+
+def of_many_kinds(spec: FrontEndSpec, count: int, seed: int) -> np.ndarray:
+    """Frames of noise, tones, silence, an offset, and all magnitudes of them."""
+    rng = np.random.default_rng(seed)
+    n = spec.frame_samples
+    frames = rng.normal(0, 0.1, (count, n))
+    tones = np.sin(2 * np.pi * rng.uniform(20, 400, (count, 1)) * np.arange(n) / spec.rate_hz)
+    kind = rng.integers(0, 5, count)[:, None]
+    frames = np.where(kind == 1, tones, np.where(kind == 2, 0.0, np.where(kind == 3, 0.4, frames)))
+    return np.asarray(frames * rng.choice([1.0, 1e-3, 1e3, 1e6, 1e11], (count, 1)))
+
+
+def by_the_long_transform(spec: FrontEndSpec, matrices: Matrices, frames: np.ndarray) -> np.ndarray:
+    """Features as the front end's description has them: the zero-padded transform, and the bank over all its bins."""
+    if spec.centred:
+        frames = frames - frames.mean(axis=1, keepdims=True)
+    power = np.abs(np.fft.rfft(frames * np.hamming(spec.frame_samples), spec.fft_samples)) ** 2 / spec.fft_samples
+    logs = np.log(np.maximum(power @ matrices.bank.T, np.exp(spec.floor)))
+    return np.asarray(logs @ matrices.cepstral.T if spec.cepstra else logs)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_shorter_transform_gives_the_features_of_the_long_one(name: str) -> None:
+    features = front_end(SPECS[name])
+    noisy = np.random.default_rng(0).normal(0, 0.1, (400, features.spec.frame_samples))
+    # Beside a pure tone, a million times and more its neighbours' energy, theirs is what is left of large numbers.
+    for frames, most in ((noisy, 1e-10), (of_many_kinds(features.spec, 400, 0), 2e-8)):
+        wanted = by_the_long_transform(features.spec, features.matrices, frames)
+        np.testing.assert_allclose(features.features(frames), wanted, rtol=0, atol=most)
+
+
+@pytest.mark.parametrize("name", SPECS)
+@given(count=st.integers(1, 70), seed=st.integers(0, 2**31))
+@settings(max_examples=15, deadline=None)
+def test_a_frame_s_features_do_not_depend_on_the_frames_beside_it(name: str, count: int, seed: int) -> None:
+    features = front_end(SPECS[name])
+    frames = of_many_kinds(features.spec, count, seed)
+    together = features.features(frames)
+    assert together.shape == (count, features.spec.features)
+    assert np.array_equal(np.concatenate([features.features(row[None]) for row in frames]), together)
+    order = np.random.default_rng(seed).permutation(count)
+    assert np.array_equal(features.features(frames[order]), together[order])
+    back = features.log_energies(together)
+    assert np.array_equal(np.concatenate([features.log_energies(row[None]) for row in together]), back)
+    assert np.array_equal(features.log_energies(np.stack([together, together])), np.stack([back, back]))
+
+
+@pytest.mark.parametrize("name", SPECS)
+@given(samples=st.integers(0, 900), data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_cutting_then_features_is_a_step(name: str, samples: int, data: st.DataObject) -> None:
+    features, signal = front_end(SPECS[name]), noise(samples)
+    spec, state, frames = features.spec, features.init_state(), []
+    cuts = data.draw(st.lists(st.integers(0, samples), max_size=12))
+    for part in np.split(signal, sorted(cuts)):
+        new, state = features.cut(part, state)
+        assert new.shape[1:] == (spec.frame_samples,)
+        frames.append(new)
+    assert len(state.tail) < max(spec.frame_samples, 2)
+    whole = np.concatenate(frames)
+    emphasised = signal.astype(np.float64)
+    if spec.pre_emphasis and samples:
+        emphasised = sigproc.preemphasis(emphasised, spec.pre_emphasis)
+    starts = range(0, samples - spec.frame_samples + 1, spec.hop_samples)
+    np.testing.assert_allclose(whole, [emphasised[k : k + spec.frame_samples] for k in starts] or whole, atol=1e-15)
+    assert len(whole) == len(starts)
+    assert np.array_equal(features.features(whole), features.extract(signal))
+
+
+def test_no_frames_have_no_features() -> None:
+    for features in map(front_end, SPECS.values()):
+        none, state = features.cut(np.zeros(0), features.init_state())
+        assert features.features(none).shape == (0, features.spec.features)
+        assert len(state.tail) == 0
+
+
+def test_a_fast_length_is_the_first_even_one_of_small_factors() -> None:
+    fast = sorted(2 * 2**a * 3**b * 5**c for a in range(12) for b in range(8) for c in range(6))
+    for least in range(1, 3001):
+        assert fast_length(least) == next(length for length in fast if length >= least)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.signal import find_peaks
 
-from models.intervals import STATISTICS, IntervalSpec, describe, peaks
+from models.intervals import STATISTICS, IntervalSpec, describe, describe_all, envelopes, peaks
 
 HOP_S = 0.02
 SPEC = IntervalSpec()
@@ -71,16 +72,97 @@ def slow_peaks(x: np.ndarray, swing: float) -> list[int]:
     return found
 
 
+def found_by(curve: np.ndarray, least: float, swings: Sequence[float]) -> list[list[int]]:
+    """Peaks (frames) of one curve per swing, all found at once."""
+    found = peaks(curve[None], least)
+    assert not found.row.any()
+    assert (found.swing >= least).all()
+    return [found.frame[found.swing >= swing].tolist() for swing in swings]
+
+
 @given(curve=curves, swings=ascending)
 @example(curve=np.array([0.0, 3, 3, 0, 0, 3, 0]), swings=[1, 3])  # flat tops and bottoms
 @example(curve=np.array([3.0, 0, 3]), swings=[1])  # no top at either end
 def test_peaks_are_those_of_the_definition(curve: np.ndarray, swings: list[int]) -> None:
-    assert peaks(curve, swings) == [slow_peaks(curve, swing) for swing in swings]
+    wanted = [slow_peaks(curve, swing) for swing in swings]
+    assert found_by(curve, swings[0], swings) == wanted
+    assert found_by(curve, 0.5, swings) == wanted
 
 
 @given(curve=curves, swings=ascending)
 def test_all_swings_together_give_what_each_gives_alone(curve: np.ndarray, swings: list[int]) -> None:
-    assert peaks(curve, swings) == [peaks(curve, [swing])[0] for swing in swings]
+    assert found_by(curve, swings[0], swings) == [found_by(curve, swing, [swing])[0] for swing in swings]
+
+
+@given(curve=curves, least=st.integers(1, 5))
+def test_a_peak_s_swing_is_the_most_by_which_it_still_counts(curve: np.ndarray, least: int) -> None:
+    found = peaks(curve[None], least)
+    for frame, swing in zip(found.frame, found.swing, strict=True):
+        assert frame in slow_peaks(curve, swing)
+        assert frame not in slow_peaks(curve, swing + 0.5)
+
+
+@given(
+    rows=st.integers(1, 60).flatmap(
+        lambda n: st.lists(st.lists(st.integers(-6, 6), min_size=n, max_size=n), min_size=1, max_size=8)
+    ),
+    least=st.sampled_from([0.5, 1, 2, 7]),
+)
+def test_rows_together_hold_the_peaks_of_each_alone(rows: list[list[int]], least: float) -> None:
+    curves = np.array(rows, dtype=np.float64)
+    together = peaks(curves, least)
+    assert (np.diff(together.row * curves.shape[1] + together.frame) > 0).all()  # in the order of their frames
+    for k, curve in enumerate(curves):
+        alone, mine = peaks(curve[None], least), together.row == k
+        assert together.frame[mine].tolist() == alone.frame.tolist() == slow_peaks(curve, least)
+        assert together.swing[mine].tolist() == alone.swing.tolist()
+
+
+@given(seed=seeds, frames=st.integers(2, 400), drift=st.floats(0, 3))
+def test_swings_are_the_prominences_of_scipy(seed: int, frames: int, drift: float) -> None:
+    curve = (
+        np.cumsum(np.random.default_rng(seed).normal(0, drift, frames))
+        + bumps(list(range(0, frames, 40)), frames)[:, 0]
+    )
+    at, told = find_peaks(curve, prominence=0.9)
+    found = peaks(curve[None], 0.9)
+    assert found.frame.tolist() == at.tolist()
+    assert found.swing.tolist() == told["prominences"].tolist()
+
+
+def mixed(seed: int, moments: int, frames: int, spec: IntervalSpec = SPEC) -> np.ndarray:
+    """Envelopes (moments, frames, bands) of many kinds: wandering, silent, huge, tiny, with sounds."""
+    rng = np.random.default_rng(seed)
+    heard = np.empty((moments, frames, len(spec.bands)))
+    for k, kind in enumerate(rng.integers(0, 5, moments)):
+        walk = np.cumsum(rng.normal(0, 1, heard.shape[1:]), axis=0)
+        heard[k] = (walk, np.full_like(walk, -23.0), 1e6 * walk, 1e-13 * walk, np.round(walk))[kind]
+    return heard
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=seeds, moments=st.integers(1, 70), frames=st.integers(1, 520))
+def test_moments_described_together_are_each_as_alone_to_the_bit(seed: int, moments: int, frames: int) -> None:
+    heard = mixed(seed, moments, frames)
+    given = heard.copy()
+    together = describe_all(SPEC, HOP_S, heard)
+    assert together.shape == (moments, SPEC.size)
+    assert np.array_equal(heard, given)  # what is given is not written in
+    for k in range(moments):
+        assert np.array_equal(together[k], describe_all(SPEC, HOP_S, heard[k : k + 1])[0])
+    order = np.random.default_rng(seed).permutation(moments)
+    assert np.array_equal(describe_all(SPEC, HOP_S, heard[order]), together[order])
+
+
+@given(seed=seeds, frames=st.integers(1, 520))
+def test_described_by_its_envelopes_is_described_by_its_logs(seed: int, frames: int) -> None:
+    logs = random_logs(seed, frames)
+    levels = envelopes(SPEC, logs)
+    np.testing.assert_allclose(levels, np.array([logs[:, :n].mean(axis=1) for n in SPEC.bands]).T, rtol=1e-12)
+    assert np.array_equal(describe_all(SPEC, HOP_S, levels[None, -500:])[0], describe(SPEC, HOP_S, logs))
+    cuts = np.random.default_rng(seed).integers(0, frames + 1, 3)
+    cuts.sort()
+    assert np.array_equal(np.concatenate([envelopes(SPEC, part) for part in np.split(logs, cuts)]), levels)
 
 
 @given(seed=seeds, frames=st.integers(2, 600), smooth_frames=st.integers(1, 20))
@@ -88,7 +170,7 @@ def test_peaks_are_those_of_scipy(seed: int, frames: int, smooth_frames: int) ->
     noise = np.random.default_rng(seed).normal(0, 1, frames + smooth_frames - 1)
     curve = np.convolve(noise, np.ones(smooth_frames) / smooth_frames**0.5, "valid")
     expected = [find_peaks(curve, prominence=swing)[0].tolist() for swing in SPEC.swings]
-    assert peaks(curve, SPEC.swings) == expected
+    assert found_by(curve, SPEC.swings[0], SPEC.swings) == expected
 
 
 @pytest.mark.parametrize("width_frames", [1.0, 3.0])

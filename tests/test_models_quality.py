@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import quality
@@ -218,3 +218,42 @@ def test_the_shipped_index_tells_real_hearts_from_other_sounds(features: FrontEn
     assert np.median(artifact) < 0.2
     assert np.median(everyday) < 0.2
     assert min(clean) > DecideSpec().poor_quality
+
+
+# Windows together
+
+
+def of_many_kinds(count: int, frames: int, bands: int, seed: int) -> tuple[np.ndarray, list[Loudness]]:
+    """Windows of noise, silence, a constant, single bursts, all magnitudes; and as many loudnesses."""
+    rng = np.random.default_rng(seed)
+    heard = rng.normal(-12, 1, (count, frames, bands)) * rng.choice([0.0, 1e-9, 1.0, 20.0], (count, 1, 1))
+    heard += rng.choice([0.0, -23.0, 27.0], (count, 1, 1))
+    heard[rng.random((count, frames)) < rng.choice([0.0, 0.3, 1.0], (count, 1))] = SPEC.floor
+    loud = rng.choice([0.0, 1e-4, 0.05, 1e6], (count, 2)).tolist()
+    return heard, [Loudness(*pair, float(rng.choice([0.0, 0.1, 1.0]))) for pair in loud]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    count=st.integers(1, 70),
+    frames=st.sampled_from([0, 1, 2, 8, 9, 48, 73, 197, 198]),
+    bands=st.sampled_from([1, 8, 32]),
+    seed=st.integers(0, 2**31),
+)
+def test_windows_assessed_together_are_each_as_alone_to_the_bit(count: int, frames: int, bands: int, seed: int) -> None:
+    spec = FrontEndSpec(bands=bands)
+    heard, loud = of_many_kinds(count, frames, bands, seed)
+    together = quality.assess_all(spec, heard, loud)
+    assert together == [quality.assess(spec, *each) for each in zip(heard, loud, strict=True)]
+    order = np.random.default_rng(seed).permutation(count)
+    assert quality.assess_all(spec, heard[order], [loud[k] for k in order]) == [together[k] for k in order]
+
+
+@pytest.mark.parametrize("frames", [2, 3, 10, 48, 198, 500])
+def test_measures_take_windows_of_any_leading_axes(frames: int) -> None:
+    heard, _ = of_many_kinds(64, frames, 32, frames)
+    flat = np.array(quality.measure(SPEC, heard))
+    assert flat.shape == (5, 64)
+    assert np.array_equal(np.array([quality.measure(SPEC, each) for each in heard]).T, flat)
+    shaped = quality.measure(SPEC, heard.reshape(4, 16, frames, 32))
+    assert np.array_equal(np.array(shaped), flat.reshape(5, 4, 16))

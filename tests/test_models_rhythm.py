@@ -39,8 +39,9 @@ class Prompter:
 
     def __call__(self, features: Array, state: Array) -> tuple[Array, Array]:
         # Zeros are the state at the start of a stretch; a logit of 0 would be an onset.
-        said = np.concatenate([state.reshape(-1, 2), features[:, :2] - NONE])
-        return said[: len(features)] + np.float32(NONE), said[len(features) :].ravel()
+        streams, frames, _ = features.shape
+        said = np.concatenate([state.reshape(streams, -1, 2), features[:, :, :2] - NONE], axis=1)
+        return said[:, :frames] + np.float32(NONE), said[:, frames:].reshape(streams, -1)
 
 
 def prompted(spec: RhythmSpec = SPEC) -> Rhythm:
@@ -196,14 +197,14 @@ def test_up_to_where_beats_are_known_none_follows() -> None:
     for newest in range(len(features)):
         beats, state = rhythm.step(features[newest : newest + 1], state)
         told.append(beats)
-        known.append(rhythm.known_s(state))
+        known.append(rhythm.known_s(newest + 1))
     told.append(rhythm.flush(state))
     assert known == sorted(known)
     assert sum(map(len, told)) > 20
     for place, known_s in enumerate(known):
         assert all(beat.t_s >= known_s for beats in told[place + 1 :] for beat in beats)
     assert known[-1] >= middle_s(len(features) - 1 - SPEC.delay_frames - 0.5)
-    end_s = rhythm.known_s(state, ended=True)
+    end_s = rhythm.known_s(len(features), ended=True)
     assert end_s == pytest.approx(middle_s(len(features)))
     assert all(beat.t_s < end_s for beats in told for beat in beats)
 
@@ -230,9 +231,10 @@ class Clock:
     state_size = 1
 
     def __call__(self, features: Array, state: Array) -> tuple[Array, Array]:
-        at = state[0] + np.arange(len(features))
+        frames = features.shape[1]
+        at = state + np.arange(frames)
         onsets = np.where((at - SPEC.lookahead_frames) % 5 == 0, SURE, NONE)
-        return np.stack([onsets, np.full(len(features), NONE)], axis=1).astype(np.float32), state + len(features)
+        return np.stack([onsets, np.full(onsets.shape, NONE)], axis=2).astype(np.float32), state + frames
 
 
 @pytest.mark.parametrize("frames", [*range(7), *range(40, 60)])
@@ -342,8 +344,10 @@ def test_hours_into_a_stream_beats_are_the_same_at_exact_times(
     for one, other in zip(early_beats, late_beats, strict=True):
         assert other.t_s - shift_s == pytest.approx(one.t_s, abs=1e-6)
         assert (other.sound, other.confidence) == (one.sound, one.confidence)
-    assert rhythm.known_s(late) - shift_s == pytest.approx(rhythm.known_s(state), abs=1e-6)
-    assert rhythm.known_s(late, ended=True) - shift_s == pytest.approx(rhythm.known_s(state, ended=True), abs=1e-6)
+    blocks = SPEC.block_frames * later  # whole ones, so that as many frames wait for the network
+    for ended in (False, True):
+        known_s = rhythm.known_s(460 + blocks, ended) - SPEC.block_frames * shift_s
+        assert known_s == pytest.approx(rhythm.known_s(460, ended), abs=1e-5)
 
 
 def test_a_state_is_a_value_from_which_a_stream_can_be_heard_again(rhythms: dict[str, Rhythm]) -> None:

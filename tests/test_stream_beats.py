@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -405,24 +406,37 @@ def echo(block_frames: int, lookahead_frames: int, near_frames: int) -> Rhythm:
 def test_what_is_known_is_what_was_told(block: int, lookahead: int, near: int, seed: int, steps: list[int]) -> None:
     rhythm = echo(block, lookahead, near)
     features = np.random.default_rng(seed).normal(0, 3, (sum(steps), 2))
-    state, told, known = rhythm.init_state(), [], []
+    state, told, known, heard = rhythm.init_state(), [], [], 0
     for part in np.split(features, np.cumsum(steps))[:-1]:
         found, state = rhythm.step(part, state)
         told.append(found)
-        known.append(rhythm.known_s(state))
+        heard += len(part)
+        known.append(rhythm.known_s(heard))
     told.append(rhythm.flush(state))
-    known.append(rhythm.known_s(state, ended=True))
+    known.append(rhythm.known_s(heard, ended=True))
     assert known == sorted(known)
     for n, up_to_s in enumerate(known):
         assert all(beat.t_s <= up_to_s for found in told[: n + 1] for beat in found)
         assert all(beat.t_s >= up_to_s for found in told[n + 1 :] for beat in found)
 
 
+def heard_by(rhythm: Rhythm, pulse: Pulse, parts: Sequence[np.ndarray]) -> list[Beat]:
+    """What a pulse tells of features (k, 2) that come in parts."""
+    told, frames = [], 0
+    for part in parts:
+        [(found, state)] = rhythm.steps([part], [pulse.state], [False])
+        pulse.put(found, state)
+        frames += len(part)
+        told += pulse.until(frames)
+    return told
+
+
 def test_a_pulse_forgets_what_no_longer_counts() -> None:
     features = np.full((4000, 2), -9.0)
     features[::40, 0], features[16::40, 1] = 5.0, 4.0  # 80 s at 75 bpm
-    pulse = Pulse(echo(10, 0, 3), 1000.0)
-    told = [beat for part in np.split(features, 400) for beat in pulse.hear(part)]
+    rhythm = echo(10, 0, 3)
+    pulse = Pulse(rhythm, 1000.0)
+    told = heard_by(rhythm, pulse, np.split(features, 400))
     assert len(told) == 200
     assert len(pulse._recent) <= 26
     assert pulse.regularity.heart_rate_bpm == pytest.approx(75)
@@ -433,8 +447,9 @@ def test_a_premature_beat_is_told_at_the_time_of_its_s1() -> None:
     starts = np.array([20, 60, 100, 140, 164, 220, 260, 300])  # frames; the fifth comes after .6 of a cycle
     features = np.full((360, 2), -9.0)
     features[starts, 0], features[starts + 15, 1] = 5.0, 4.0
-    pulse = Pulse(echo(10, 0, 3), 1e6 / 3)
-    told = pulse.hear(features)
+    rhythm = echo(10, 0, 3)
+    pulse = Pulse(rhythm, 1e6 / 3)
+    told = heard_by(rhythm, pulse, [features])
     assert pulse.regularity.premature == (Premature(told[8].t_s, pytest.approx(0.48)),)
     assert told[8].t_s == pytest.approx(1e6 / 3 + (164 * 40 + 50) / 2000)
     assert told[8].sound == "S1"

@@ -426,7 +426,10 @@ def test_cells_hold_peak_power_and_clipping() -> None:
 @settings(max_examples=50, deadline=None)
 @given(cuts=st.lists(st.integers(0, 500), max_size=20), cell=st.integers(1, 60), seed=st.integers(0, 99))
 def test_the_meter_does_not_depend_on_cuts(cuts: list[int], cell: int, seed: int) -> None:
-    samples = np.random.default_rng(seed).normal(0, 0.6, 500).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    samples = rng.normal(0, 0.6, 500).astype(np.float32)
+    edges = np.float32(0.9999) * np.array([1, -1]), np.nextafter(np.float32(0.9999), np.float32([0, 2])), [1, -1]
+    samples[rng.integers(0, 500, 30)] = rng.choice(np.concatenate(edges), 30)  # full scale, and all but that
     whole = meter.step(samples, meter.init_state(), cell)
     state = meter.init_state()
     for part in np.split(samples, sorted(cuts)):
