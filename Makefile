@@ -1,5 +1,6 @@
 # make demo   open the monitor on a simulated patient     make test    lint, types, import contract, all tests
 # make model  rebuild the shipped bundle from the data    make results run the evaluation protocols again
+# make benchmarks  measure speed and memory beside other programs, and write docs/benchmarks.md
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?= ../shared/data
@@ -11,7 +12,7 @@ ALL     = --data pascal=$(DATA)/pascal --data circor=$(DATA)/circor --data noise
 RESULTS = docs/results
 PROTOCOLS = pascal-grouped circor-patients new-device cross-device leakage seed-split timing quality
 
-.PHONY: demo test lint types imports model results figures plots pictures clean
+.PHONY: demo test lint types imports model results figures plots pictures benchmarks clean
 
 # Without a terminal nobody could press Ctrl-C, so the demo ends by itself there.
 demo: $(VENV)/.runtime
@@ -44,6 +45,11 @@ model: $(VENV)/.test
 
 figures: $(VENV)/.test
 	$(BIN)/python docs/figures.py
+	$(BIN)/python -m benchmarks --write-only
+
+# Some ten minutes on a quiet machine: measures anew, and writes docs/benchmarks.md.
+benchmarks: $(VENV)/.peers
+	$(BIN)/python -m benchmarks
 
 # S1 and S2 in three of the recordings, looked for in DATA; and what the results say.
 plots: $(VENV)/.test
@@ -72,3 +78,10 @@ $(VENV)/.test: pyproject.toml constraints.txt .ci/system | $(BIN)/python
 	sh .ci/system libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux chromium
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,test]'
 	@touch $@ $(VENV)/.runtime
+
+# One by one: what can't be installed on some machine is skipped there.
+$(VENV)/.peers: pyproject.toml constraints.txt $(VENV)/.test
+	for peer in $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])'); do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$peer" || \
+	  echo "$$peer can't be installed here; what needs it is skipped" >&2; done
+	@touch $@

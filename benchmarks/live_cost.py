@@ -65,7 +65,7 @@ class Timed(PlainSink):
     """The plain lines, and for each decision: its time, samples heard, when it was told, s since the last delivery."""
 
     def __init__(self, source: LiveSource) -> None:
-        super().__init__(sys.stdout)
+        super().__init__(sys.stdout, source.rate_hz)
         self._source = source
         self.session: Session | None = None
         self.told: list[tuple[float, int, float, float]] = []

@@ -1,104 +1,103 @@
-"""CPU time of each stage per second of audio, one stream, one core: `python benchmarks/stage_cost.py`.
+"""CPU time of each stage, where it is done: `python benchmarks/stage_cost.py [STREAMS]`, one core.
 
-The stages take turns, so that whatever else the machine does falls on all of them alike; printed are medians over the
-rounds, and rhythm and quality together as a share of the classifier: of its network, and of front end and network.
+The stages are timed inside the running pipeline, not in loops of their own: alone, each would find its code and data in
+the processor's caches, and cost half of what it does in its place (tried). Printed are medians over rounds of ten
+seconds of audio, and rhythm and quality together as a share of the classifier: of its network, and of front end and
+network.
 """
 
 from __future__ import annotations
 
-import statistics
+import os
+import sys
+import tempfile
 import time
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
 
-import numpy as np
-
-from models import bundle, intervals, quality
+from benchmarks.contender import write_audio
+from benchmarks.ours.streams import BLOCK_S, RATE_HZ, WARM, Ward
+from models import intervals, join, quality, regularity, windows
 from models.bundle import Bundle
-from models.quality import Loudness
-from stream.patient import Patient
-from stream.simulate import render
+from models.extrasystole import Machine
+from models.frontend import FrontEnd
+from models.rhythm import Rhythm
+from stream import meter
+from stream.resample import Resampler
+from stream.stretch import Stretch
 
-_ROUNDS = 40
-_SECONDS = 10
-
-
-class Work(NamedTuple):
-    """Ten seconds of a simulated patient, as far as each stage is given them."""
-
-    model: Bundle
-    audio: np.ndarray  # (n,)
-    features: np.ndarray  # (frames, features)
-    cuts: list[np.ndarray]  # windows, one a decision
-
-
-def prepare() -> Work:
-    """The shipped model and what it hears."""
-    model = bundle.load()
-    if model.rhythm is None or model.extrasystole is None:
-        raise SystemExit("this model finds no S1 and S2, or knows no extrasystoles; give one that does")
-    spec, window = model.front_end.spec, model.window
-    audio = render(Patient("normal", rate_hz=spec.rate_hz), _SECONDS)
-    features = model.front_end.extract(audio)
-    hops = range(window.window_frames, len(features) + 1, window.hop_frames)
-    cuts = [features[end - window.window_frames : end] for end in hops] * 2
-    return Work(model, audio, features, cuts[: round(_SECONDS / spec.hop_s / window.hop_frames)])
+#: What each stage is in code: functions, none of which calls another of these.
+STAGES: dict[str, list[tuple[Any, str]]] = {
+    "resampler": [(Resampler, "process")],
+    "level": [(meter, "step"), (meter, "trim"), (meter, "loudness")],
+    "front end": [(FrontEnd, "cut"), (FrontEnd, "features")],
+    "windows": [(windows, "add"), (windows, "put_together"), (windows, "cut"), (windows, "trim")],
+    "network": [(Bundle, "logits")],
+    "S1 and S2": [(Rhythm, "steps")],
+    "rate and early beats": [(regularity, "assess")],
+    "spacing of sounds": [(Bundle, "envelopes"), (intervals, "describe_all"), (Machine, "scores")],
+    "quality": [(quality, "assess_all")],
+    "join and decide": [(join, "join"), (join, "probabilities"), (Stretch, "smooth"), (Stretch, "tell")],
+}
+WHOLE, REST = "whole", "everything else"
+_RHYTHM = ("S1 and S2", "rate and early beats", "spacing of sounds", "quality")
+_BLOCKS = 20  # a round
 
 
-def front_end(work: Work) -> None:
-    """In blocks of 25 ms."""
-    state = work.model.front_end.init_state()
-    for begin in range(0, len(work.audio), 50):
-        _, state = work.model.front_end.step(work.audio[begin : begin + 50], state)
+def measure(folder: Path, streams: int = 1, rounds: int = 40) -> dict[str, list[float]]:
+    """Microseconds of CPU per second of audio, by stage and round.
+
+    A stage that is not done by the functions of `STAGES` is missing, and part of the rest.
+    """
+    ward = Ward(folder, streams, joint=streams > 1)
+    for _ in range(WARM):
+        ward.hear()
+    spent: Counter[str] = Counter()
+    for stage, functions in STAGES.items():
+        for holder, name in functions:
+            setattr(holder, name, _timed(getattr(holder, name), stage, spent))
+    taken = [_round(ward, spent, streams) for _ in range(rounds)]
+    return {stage: [one[stage] for one in taken] for stage in taken[0]}
 
 
-def network(work: Work) -> None:
-    """One window a decision."""
-    for cut in work.cuts:
-        work.model.logits(cut[None])
+def _round(ward: Ward, spent: Counter[str], streams: int) -> dict[str, float]:
+    spent.clear()
+    begin = time.process_time()
+    for _ in range(_BLOCKS):
+        ward.hear()
+    whole = time.process_time() - begin
+    parts = {stage: spent[stage] for stage in STAGES if stage in spent}
+    all_of_it = {WHOLE: whole, **parts, REST: whole - sum(parts.values())}
+    return {stage: took_s / (_BLOCKS * BLOCK_S * streams) * 1e6 for stage, took_s in all_of_it.items()}
 
 
-def beats(work: Work) -> None:
-    """S1 and S2, frames as they come between decisions."""
-    rhythm, hop = work.model.rhythm, work.model.window.hop_frames
-    assert rhythm is not None
-    state = rhythm.init_state()
-    for begin in range(0, len(work.features), hop):
-        _, state = rhythm.step(work.features[begin : begin + hop], state)
+def _timed(function: Callable[..., Any], stage: str, spent: Counter[str]) -> Callable[..., Any]:
+    def timed(*given: Any, **named: Any) -> Any:
+        begin = time.process_time()
+        try:
+            return function(*given, **named)
+        finally:
+            spent[stage] += time.process_time() - begin  # type: ignore[assignment]
+
+    return timed
 
 
-def spacing(work: Work) -> None:
-    """The newest 10 s a decision."""
-    machine, hop_s = work.model.extrasystole, work.model.front_end.spec.hop_s
-    assert machine is not None
-    for _ in work.cuts:
-        machine.scores(intervals.describe(machine.spec, hop_s, work.features))
-
-
-def index(work: Work) -> None:
-    """The signal quality index, one window a decision."""
-    for cut in work.cuts:
-        quality.assess(work.model.front_end.spec, cut, Loudness(0.1, 0.5, 0.0), work.model.quality)
-
-
-STAGES = {"front end": front_end, "network": network, "S1 and S2": beats, "spacing": spacing, "quality": index}
-
-
-def measure() -> dict[str, float]:
-    """Median microseconds of CPU per second of audio, by stage."""
-    work = prepare()
-    taken: dict[str, list[float]] = {name: [] for name in STAGES}
-    for _ in range(_ROUNDS):
-        for name, stage in STAGES.items():
-            begin = time.process_time()
-            stage(work)
-            taken[name].append((time.process_time() - begin) / _SECONDS * 1e6)
-    return {name: statistics.median(values[1:]) for name, values in taken.items()}
+def main(streams: int) -> None:
+    """Print what each costs."""
+    with tempfile.TemporaryDirectory() as name:
+        write_audio(Path(name), 40.0, [RATE_HZ])
+        cost = {stage: median(values) for stage, values in measure(Path(name), streams).items()}
+    for stage, microseconds in cost.items():
+        print(f"{stage:<20} {microseconds:6.0f} us per second of audio")
+    if streams == 1:
+        both = sum(cost[stage] for stage in _RHYTHM)
+        print(f"rhythm and quality: {both / cost['network']:.2f} of the network alone")
+        print(f"                    {both / (cost['network'] + cost['front end']):.2f} of front end and network")
 
 
 if __name__ == "__main__":
-    cost = measure()
-    for name, microseconds in cost.items():
-        print(f"{name:<10} {microseconds:7.0f} us per second of audio")
-    both = cost["S1 and S2"] + cost["spacing"] + cost["quality"]
-    print(f"rhythm and quality: {both / cost['network']:.2f} of the network alone")
-    print(f"                    {both / (cost['network'] + cost['front end']):.2f} of front end and network")
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1)
