@@ -79,7 +79,7 @@ def _started(load: Callable[..., Any], settings: tuple[Any, ...], jobs: int) -> 
     connections: list[Connection] = []
     processes: list[BaseProcess] = []
     try:
-        with _signals_held(), _loss_told():
+        with signals_held(), _loss_told():
             for _ in range(jobs):
                 ours, theirs = context.Pipe()
                 processes.append(context.Process(target=_work, args=(theirs, load, settings), daemon=True))
@@ -95,7 +95,7 @@ def _started(load: Callable[..., Any], settings: tuple[Any, ...], jobs: int) -> 
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Processes started meanwhile hear neither Ctrl-C nor SIGTERM: they are this one's to answer, afterwards.
 
     Blocking them, which processes inherit, is not enough here: another thread, of a library, may get one.

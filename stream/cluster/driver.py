@@ -1,0 +1,164 @@
+"""The process that talks to Ray, so that the command's own does not: whatever Ray prints or aborts, it does here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from models.errors import LaennecError, printable
+from stream.classify import Row
+from stream.cluster import nodes, singly
+from stream.cluster.hearing import Hearer, Task, answered
+
+#: Of the shared memory of a cluster of our own, which holds rows and names alone: near the least that Ray takes.
+_STORE_BYTES = 128 * 2**20
+#: Of an actor. Each works on one thread and there is one for each CPU; asking for half of it leaves room on the nodes
+#: that stay for the actors of a node that is lost, without which what these were given would wait for ever.
+_CPUS = 0.5
+_RETRIES = 3
+#: Recordings that are sent, heard and, where a node is lost, heard again together; a task costs Ray some 10 ms.
+_MOST_TOGETHER = 256
+_TURNS = 8
+_SINGLE_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done.
+
+    Attributes:
+        places: paths and URLs.
+        task: for the workers.
+        address: of the cluster; None starts one of our own on this machine.
+        jobs: recordings that are heard at a time; None is one for each CPU.
+        folder: for Ray's files, where the cluster is our own, and for what it says here.
+    """
+
+    places: tuple[str, ...]
+    task: Task
+    address: str | None
+    jobs: int | None
+    folder: Path
+
+
+def log_of(folder: Path) -> Path:
+    """What Ray said in the driver's process."""
+    return folder / "driver.log"
+
+
+def drive(connection: Connection, order: Order) -> None:
+    """The driver's life: tells how many CPUs work as soon as they do, then rows chunk by chunk, None, or an error."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    said = os.open(log_of(order.folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    _removed_after(order.folder)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the command has gone
+        try:
+            connection.send(_connected(order))
+            for rows in _heard(order):
+                connection.send(rows)
+            connection.send(None)
+        except LaennecError as error:
+            connection.send(error)
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except Exception as error:  # whatever Ray raises
+            connection.send(nodes.in_words(error))
+        finally:
+            import ray
+
+            ray.shutdown()
+
+
+def _removed_after(folder: Path) -> None:
+    """A process that removes the folder once this one is no more, however that ends, and Ray's have followed it."""
+    waits = "import shutil, sys, time; sys.stdin.read(); time.sleep(1); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+    subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", waits, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _connected(order: Order) -> int:
+    """Join the cluster, or start one of our own; how many CPUs are to work."""
+    os.environ.update(_SINGLE_THREADS)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+    if order.address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray makes one and keeps it
+        ray.init(
+            address="local",
+            num_cpus=order.jobs,
+            include_dashboard=False,
+            object_store_memory=_STORE_BYTES,
+            _temp_dir=str(order.folder),
+            **common,
+        )
+    else:
+        nodes.reach(order.address)
+        ray.init(address=order.address, runtime_env={"env_vars": _SINGLE_THREADS}, **common)
+    cpus = nodes.cpus()
+    nodes.check(order.task.laennec, order.places)
+    return min(order.jobs or cpus, cpus)
+
+
+def _chunks(places: Sequence[str], workers: int) -> list[Sequence[str]]:
+    """Alike for each worker, in several turns, so that none ends long after the others."""
+    size = max(1, min(_MOST_TOGETHER, -(-len(places) // (workers * _TURNS))))
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+def _heard(order: Order) -> Iterator[list[Row]]:
+    """Rows, chunk by chunk, in the order of the recordings."""
+    chunks = _chunks(order.places, workers := min(order.jobs or nodes.cpus(), nodes.cpus()))
+    at = 0
+    for index, data in _answers(chunks, workers, order.task):
+        for lost in range(at, index):  # its workers were lost again and again
+            yield from singly.heard(order.task, chunks[lost], _CPUS)
+        yield answered(data)
+        at = index + 1
+    for lost in range(at, len(chunks)):
+        yield from singly.heard(order.task, chunks[lost], _CPUS)
+
+
+def _answers(chunks: Sequence[Sequence[str]], workers: int, task: Task) -> Iterator[tuple[int, bytes]]:
+    """What the actors answer, by the index of the chunk, in order; one that failed again and again is left out."""
+    import ray.data
+
+    settings = ray.data.DataContext.get_current()
+    settings.execution_options.preserve_order = True
+    settings.enable_progress_bars = False
+    settings.max_errored_blocks = -1
+    sent = [{"index": index, "places": json.dumps(list(chunk)).encode()} for index, chunk in enumerate(chunks)]
+    answers = ray.data.from_items(sent, override_num_blocks=len(sent)).map_batches(
+        Hearer,
+        fn_constructor_args=(task,),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=workers, max_size=workers),
+        num_cpus=_CPUS,
+        scheduling_strategy="DEFAULT",  # fills each node by half, and so with one actor for each CPU
+        max_restarts=-1,
+        max_task_retries=_RETRIES,
+    )
+    for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+        for index, data in zip(batch["index"].to_pylist(), batch["answer"].to_pylist(), strict=True):
+            yield index, data
