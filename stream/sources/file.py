@@ -161,10 +161,11 @@ class FileSource:
     def _read(self, at: int, count: int) -> Samples:
         """The next samples; fewer than asked for at the end."""
         frames = self._read_unended(count) if self._frames is None else self._read_known(at, count, self._frames)
-        heard = frames[:, self._channel - 1]
+        heard, samples = frames[:, self._channel - 1], np.empty(len(frames), np.float32)
         if frames.dtype == np.int16:
-            return np.multiply(heard, _OF_16_BITS, dtype=np.float32)
-        samples: Samples = np.ascontiguousarray(heard)
+            np.multiply(heard, _OF_16_BITS, out=samples)
+            return samples
+        samples[:] = heard
         if not np.isfinite(samples).all():
             at_s = (at + np.isfinite(samples).argmin()) / self.rate_hz
             raise InputFileError(f"{self._path}: holds NaN or infinity at {at_s:.3f} s; export the recording again")
