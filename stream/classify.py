@@ -17,13 +17,15 @@ from stream.pipeline import Pipeline
 from stream.sources.file import FileSource, audio_files
 from stream.whole import COLUMNS, Row, Whole, unusable
 
-__all__ = ["COLUMNS", "Row", "classify", "expand", "heard", "rows", "several"]
+__all__ = ["COLUMNS", "Row", "chunks", "classify", "expand", "heard", "rows", "several"]
 
 _GIVE = "give WAV, FLAC or OGG files, or a folder of them"
 #: Files that are heard at a time, and of each at most so much in one go: together they bound the memory.
 _TOGETHER, _BLOCK_S = 16, 10.0
 #: A file is opened at most so many after the one whose row is next: so many rows may wait for it.
 _AHEAD = 1024
+#: A chunk for a worker process: minutes of audio, so that handing it out costs nothing. So many are waited for at most.
+_CHUNK_FILES, _CHUNK_BYTES, _CHUNKS_AHEAD = 64, 16 * 2**20, 64
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -162,10 +164,33 @@ def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -
     if jobs == 1 or len(paths) < 2:
         yield from heard(paths, model, channel)
         return
-    yield from workers.mapped(_loaded, (model.path, channel), paths, jobs)
+    jobs = min(jobs, len(paths))
+    yield from workers.mapped(_loaded, (model.path, channel), chunks(paths, jobs), jobs, _CHUNKS_AHEAD)
 
 
-def _loaded(path: Path, channel: int | None) -> Callable[[Path], Row]:
-    """`classify` in a worker process: a session can't be sent between processes."""
+def chunks(paths: Sequence[Path], jobs: int) -> Iterator[Sequence[Path]]:
+    """Neighbouring files to be handed to whoever of so many is free: fewer where they are large, and towards the end.
+
+    So neither one of a few huge files nor many tiny ones keep a single process busy while the others have ended.
+    """
+    at = 0
+    while at < len(paths):
+        end, most, size = at, min(_CHUNK_FILES, 1 + (len(paths) - at) // (2 * jobs)), 0
+        while end < min(at + most, len(paths)) and size < _CHUNK_BYTES:
+            size += _size(paths[end])
+            end += 1
+        yield paths[at:end]
+        at = end
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - as in `_is_folder`
+    except (OSError, ValueError):
+        return 0  # `heard` says why
+
+
+def _loaded(path: Path, channel: int | None) -> Callable[[Sequence[Path]], Iterator[Row]]:
+    """`heard` in a worker process: a session can't be sent between processes."""
     model = bundles.load(path)
-    return lambda recording: classify(recording, model, channel)
+    return lambda recordings: heard(recordings, model, channel)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from program import heart
 
 from models import bundle as bundles
 from models.bundle import Bundle
-from stream import classify
+from stream import classify, workers
 from stream.sources.file import FileSource
 
 LENGTHS_S = (0.1, 3, 0.4, 26, 5.5, 1, 11, 2)
@@ -111,3 +112,60 @@ def test_rows_that_wait_for_a_long_recording_are_few(
     assert Path(next(rows)["path"]).name == "0.wav"
     assert max(asked) == 19
     assert [Path(row["path"]).name for row in rows] == [f"{n}.wav" for n in range(1, 60)]
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_processes_answer_as_one_does(bundle: Bundle, paths: list[Path], jobs: int) -> None:
+    assert list(classify.rows(paths, bundle, None, jobs)) == classify.several(paths, bundle)
+
+
+def test_answers_that_wait_are_few_and_in_order() -> None:
+    """The first item takes long; the others answer at once, but few of them are handed out meanwhile."""
+    asked = []
+
+    def items() -> Iterator[int]:
+        for n in range(50):
+            asked.append(n)
+            yield n
+
+    answers = workers.mapped(slow_first, (0.5,), items(), 3, ahead=7)
+    assert next(answers) == (0, 0)
+    assert max(asked) == 6
+    assert list(answers) == [(n, k) for n in range(50) for k in range(n % 3 or n == 0)][1:]
+    assert max(asked) == 49
+
+
+def slow_first(seconds: float) -> Callable[[int], Iterator[tuple[int, int]]]:
+    """A worker: n % 3 answers to n, one to 0."""
+
+    def answered(n: int) -> Iterator[tuple[int, int]]:
+        for k in range(n % 3 or n == 0):
+            time.sleep(seconds * (n == 0))
+            yield n, k
+
+    return answered
+
+
+@pytest.mark.parametrize("jobs", [2, 5])
+@pytest.mark.parametrize("count", [1, 2, 17, 1000])
+def test_chunks_hold_every_file_once_and_leave_nobody_idle(tmp_path: Path, count: int, jobs: int) -> None:
+    small = tmp_path / "a"
+    small.touch()
+    found = list(classify.chunks([small] * count, jobs))
+    lengths = [len(chunk) for chunk in found]
+    assert sum(lengths) == count
+    assert max(lengths) <= 64
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[-1] == 1
+    assert len(found) >= min(jobs, count)
+
+
+def test_a_chunk_ends_where_files_are_large(tmp_path: Path) -> None:
+    large, small = tmp_path / "large", tmp_path / "small"
+    small.touch()
+    with large.open("wb") as file:
+        file.truncate(2**30)
+    given = [small, small, large, small, large, large, *[small] * 30, tmp_path / "missing"]
+    found = [list(chunk) for chunk in classify.chunks(given, 2)]
+    assert found[:4] == [[small, small, large], [small, large], [large], [small] * 8]
+    assert [path for chunk in found for path in chunk] == given
