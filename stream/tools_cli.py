@@ -12,19 +12,33 @@ import typer
 
 from models import bundle as bundles
 from models.errors import InputFileError, SettingError
-from stream import options
+from stream import engines, options
+from stream.engines import Engine
 
 app = typer.Typer()
 
 
 @app.command()
 def classify(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Sound files, or folders of them.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Sound files, or folders of them; with --engine ray also URLs."),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE.csv|.jsonl", help="Else CSV on standard output. An older table is kept."),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Files at a time.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", min=1, metavar="N", help="Files at a time; else 1, or as many as the cluster has CPUs."),
+    ] = None,
+    engine: Annotated[Engine, typer.Option("--engine", help="Who hears them: this machine, or a Ray cluster.")] = (
+        Engine.LOCAL
+    ),
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT|auto", help="Of the Ray cluster; else one starts on this machine."),
+    ] = None,
     channel: options.ChannelOption = None,
     model: options.ModelOption = None,
 ) -> None:
@@ -40,9 +54,9 @@ def classify(
         from stream.sinks.table import table
 
         bundle = bundles.load(model or bundles.SHIPPED)
-        found = classifier.expand(paths)
+        found = engines.expand(engine, address, paths)
         tally.total = len(found)
-        heard = classifier.rows(found, bundle, channel, jobs)
+        heard = engines.rows(engine, address, found, bundle, channel, jobs)
         with contextlib.closing(heard), table(out, classifier.COLUMNS) as write:
             for row in heard:
                 tally.begun += 1

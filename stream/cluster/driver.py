@@ -6,16 +6,18 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from models.errors import LaennecError, printable
+from models.errors import LaennecError
 from stream.classify import Row
 from stream.cluster import nodes, singly
 from stream.cluster.hearing import Hearer, Task, answered
@@ -56,8 +58,16 @@ def log_of(folder: Path) -> Path:
     return folder / "driver.log"
 
 
+def kept(folder: Path) -> Path:
+    """The same, where it outlives the folder."""
+    return Path(shutil.copy(log_of(folder), f"{folder}.log"))
+
+
 def drive(connection: Connection, order: Order) -> None:
-    """The driver's life: tells how many CPUs work as soon as they do, then rows chunk by chunk, None, or an error."""
+    """The driver's life: tells when it has joined the cluster, when that can be used, and rows, chunk by chunk, to None.
+
+    Wherever something fails it tells that, and no more.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -67,7 +77,10 @@ def drive(connection: Connection, order: Order) -> None:
     _removed_after(order.folder)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the command has gone
         try:
-            connection.send(_connected(order))
+            _join(order)
+            connection.send(None)
+            nodes.check(order.task.laennec, order.places)
+            connection.send(None)
             for rows in _heard(order):
                 connection.send(rows)
             connection.send(None)
@@ -76,7 +89,8 @@ def drive(connection: Connection, order: Order) -> None:
         except (BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:  # whatever Ray raises
-            connection.send(nodes.in_words(error))
+            traceback.print_exc()
+            connection.send(nodes.in_words(error, kept(order.folder)))
         finally:
             import ray
 
@@ -95,8 +109,8 @@ def _removed_after(folder: Path) -> None:
     )
 
 
-def _connected(order: Order) -> int:
-    """Join the cluster, or start one of our own; how many CPUs are to work."""
+def _join(order: Order) -> None:
+    """Join the cluster, or start one of our own."""
     os.environ.update(_SINGLE_THREADS)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
@@ -115,9 +129,6 @@ def _connected(order: Order) -> int:
     else:
         nodes.reach(order.address)
         ray.init(address=order.address, runtime_env={"env_vars": _SINGLE_THREADS}, **common)
-    cpus = nodes.cpus()
-    nodes.check(order.task.laennec, order.places)
-    return min(order.jobs or cpus, cpus)
 
 
 def _chunks(places: Sequence[str], workers: int) -> list[Sequence[str]]:
@@ -146,7 +157,9 @@ def _answers(chunks: Sequence[Sequence[str]], workers: int, task: Task) -> Itera
     settings = ray.data.DataContext.get_current()
     settings.execution_options.preserve_order = True
     settings.enable_progress_bars = False
+    settings.scheduling_strategy = "DEFAULT"  # fills each node by half, and so with one actor for each CPU
     settings.max_errored_blocks = -1
+    settings.max_consecutive_actor_init_deaths = _RETRIES
     sent = [{"index": index, "places": json.dumps(list(chunk)).encode()} for index, chunk in enumerate(chunks)]
     answers = ray.data.from_items(sent, override_num_blocks=len(sent)).map_batches(
         Hearer,
@@ -155,8 +168,6 @@ def _answers(chunks: Sequence[Sequence[str]], workers: int, task: Task) -> Itera
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=workers, max_size=workers),
         num_cpus=_CPUS,
-        scheduling_strategy="DEFAULT",  # fills each node by half, and so with one actor for each CPU
-        max_restarts=-1,
         max_task_retries=_RETRIES,
     )
     for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):

@@ -19,8 +19,8 @@ from stream.cluster import hearing
 from stream.cluster.driver import Order, drive
 from stream.workers import signals_held
 
-#: Until a cluster of many nodes has been looked at; our own takes some seconds.
-_START_S = 120.0
+#: Each takes some seconds; and the driver's own waits are shorter.
+_JOIN_S, _LOOK_S = 45.0, 90.0
 _END_S = 15.0
 _NEEDED = ("ray", "fsspec", "pyarrow")
 
@@ -63,14 +63,19 @@ def rows(
     with tempfile.TemporaryDirectory(prefix="laennec-", ignore_cleanup_errors=True) as folder:
         order = Order(tuple(places), hearing.task(model, channel), address, jobs, Path(folder))
         with _driver(order) as connection:
-            if not connection.poll(_START_S):
-                raise LaennecError(
-                    f"no answer from the Ray cluster within {_START_S:g} s; look at it with `ray status`; the machine "
-                    "that classifies must be one of its nodes"
-                )
-            _told(connection)
+            for step_s in (_JOIN_S, _LOOK_S):
+                _wait(connection, step_s)
             while (chunk := _told(connection)) is not None:
                 yield from chunk
+
+
+def _wait(connection: Connection, at_most_s: float) -> None:
+    if not connection.poll(at_most_s):
+        raise LaennecError(
+            f"no answer from the Ray cluster within {at_most_s:g} s; look at it with `ray status`; the machine that "
+            "classifies must be one of its nodes"
+        )
+    _told(connection)
 
 
 def _told(connection: Connection) -> Any:

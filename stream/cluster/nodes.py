@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from models.errors import LaennecError, printable
@@ -64,12 +65,19 @@ def check(laennec: str, recordings: Sequence[str]) -> None:
         ): node["NodeManagerHostname"]
         for node in found
     }
-    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_S)  # one that is lost now shows later
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_S)
+    failures = []
     for answer in done:
         try:
             judge(asked[answer], ray.get(answer), laennec)
-        except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):
-            continue
+        except ray.exceptions.RayError as error:  # a node that is lost now may come back; the work waits for none
+            failures.append(error)
+    if len(failures) == len(done):
+        raise LaennecError(f"no node of the Ray cluster works: {_first(failures)}; look at it with `ray status`")
+
+
+def _first(failures: Sequence[Exception]) -> str:
+    return printable(str(failures[0]).partition("\n")[0]) if failures else f"none answered within {_LOOK_S:g} s"
 
 
 def judge(node: str, seen: tuple[str | None, list[str]], laennec: str) -> None:
@@ -110,10 +118,15 @@ def _look() -> Any:
     return look
 
 
-def in_words(error: Exception) -> LaennecError:
-    """Why Ray gave up, in one line."""
+def in_words(error: Exception, log: Path) -> LaennecError:
+    """Why Ray gave up, in one line; the rest is in its log."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     absent = next((line for line in lines if "No module named" in line), None)
     if absent:
         return LaennecError(f"a node lacks a package ({printable(absent)}); {INSTALL}")
-    return LaennecError(f"Ray gave up: {printable(lines[0] if lines else repr(error))}")
+    if "references to the actor were removed" in str(error):  # the cluster's head may not speak to the driver
+        return LaennecError(
+            "the Ray cluster and this machine differ in their authentication: set RAY_AUTH_MODE, or RAY_AUTH_TOKEN, as "
+            "its nodes have it"
+        )
+    return LaennecError(f"Ray gave up: {printable(lines[0] if lines else repr(error))}; all that it said is in {log}")
