@@ -118,6 +118,7 @@ def _join(order: Order) -> None:
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
     if order.address is None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray makes one and keeps it
+        os.environ.setdefault("RAY_worker_niceness", "0")  # as the workers of --jobs; else they yield to all others
         ray.init(
             address="local",
             num_cpus=order.jobs,
@@ -128,7 +129,10 @@ def _join(order: Order) -> None:
         )
     else:
         nodes.reach(order.address)
-        ray.init(address=order.address, runtime_env={"env_vars": _SINGLE_THREADS}, **common)
+        try:
+            ray.init(address=order.address, runtime_env={"env_vars": _SINGLE_THREADS}, **common)
+        except ConnectionError as error:
+            raise nodes.absent(order.address, error) from error
 
 
 def _chunks(places: Sequence[str], workers: int) -> list[Sequence[str]]:
@@ -157,7 +161,6 @@ def _answers(chunks: Sequence[Sequence[str]], workers: int, task: Task) -> Itera
     settings = ray.data.DataContext.get_current()
     settings.execution_options.preserve_order = True
     settings.enable_progress_bars = False
-    settings.scheduling_strategy = "DEFAULT"  # fills each node by half, and so with one actor for each CPU
     settings.max_errored_blocks = -1
     settings.max_consecutive_actor_init_deaths = _RETRIES
     sent = [{"index": index, "places": json.dumps(list(chunk)).encode()} for index, chunk in enumerate(chunks)]
@@ -168,6 +171,7 @@ def _answers(chunks: Sequence[Sequence[str]], workers: int, task: Task) -> Itera
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(min_size=1, initial_size=workers, max_size=workers),
         num_cpus=_CPUS,
+        scheduling_strategy="DEFAULT",  # fills each node by half, and so with one actor for each CPU
         max_task_retries=_RETRIES,
     )
     for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):

@@ -28,10 +28,15 @@ def reach(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
     except OSError as error:
-        raise LaennecError(
-            f"--address {address}: nobody answers there ({error.strerror or printable(error)}); "
-            "give the address that `ray start --head` printed"
-        ) from error
+        raise absent(address, error) from error
+
+
+def absent(address: str, error: OSError) -> LaennecError:
+    """Nobody answers there."""
+    reason = error.strerror or printable(str(error).partition(".")[0])
+    return LaennecError(
+        f"--address {address}: no Ray cluster answers there ({reason}); give the HOST:PORT that `ray start --head` printed"
+    )
 
 
 def cpus() -> int:
@@ -52,8 +57,10 @@ def check(laennec: str, recordings: Sequence[str]) -> None:
     """Look whether each node has what it takes.
 
     Raises:
-        LaennecError: Laennec is missing on a node, or another version, or a protocol's package is missing.
+        LaennecError: there is no CPU, no node answers, or Laennec or a protocol's package is missing on one, or of
+            another version.
     """
+    cpus()
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
