@@ -1,0 +1,68 @@
+"""`laennec classify`: a table of many recordings."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models import bundle as bundles
+from models.errors import InputFileError
+from stream import options
+
+app = typer.Typer()
+
+
+@app.command()
+def classify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Sound files, or folders of them.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE.csv|.jsonl|.parquet",
+            help="Else CSV on standard output. An older table is kept under another name.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the table of --out: recordings that it has a row of are left out, but those whose row "
+            "holds an error are tried again. It must have been made by the same model and --channel.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, metavar="N", help="Processes that share the work. The rows are the same.")
+    ] = 1,
+    channel: options.ChannelOption = None,
+    model: options.ModelOption = None,
+) -> None:
+    """One row per recording: what the whole of it sounds like. Folders are walked.
+
+    Ctrl-C ends at once, with exit code 130; the rows that were written stay, and --resume goes on after them.
+    """
+    from stream import ending
+
+    tally, bad = ending.Tally(resumable=out is not None), 0
+    with ending.at_a_signal(tally):
+        from stream import classify as classifier
+        from stream import progress
+        from stream.tables import out as outs
+        from stream.tables.origin import Origin
+        from stream.tabulate import tabulate
+
+        outs.check(out, resume)
+        bundle = bundles.load(model or bundles.SHIPPED)
+        found = classifier.expand(paths)
+        hear = partial(classifier.rows, model=bundle, channel=channel, jobs=jobs)
+        with outs.opened(out, classifier.COLUMNS, Origin.of(bundle, channel), resume) as table:
+            tally.total = len(found)
+            with progress.shown(tally) as tell:
+                for row in tabulate(found, hear, table, tally):
+                    bad += bool(row["error"])
+                    tell(row)
+    if bad:
+        raise InputFileError(f"{bad} of {len(found)} recordings can't be used; see the column 'error'")
