@@ -1,70 +1,18 @@
-"""`laennec classify`, `devices` and `doctor`: the commands that run no session."""
+"""`laennec devices` and `doctor`: what works on this machine."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from models import bundle as bundles
-from models.errors import InputFileError, SettingError
-from stream import engines, options
-from stream.engines import Engine
+from models.errors import SettingError
+from stream import options
 
 app = typer.Typer()
-
-
-@app.command()
-def classify(
-    paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Sound files, or folders of them; with --engine ray also URLs."),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE.csv|.jsonl", help="Else CSV on standard output. An older table is kept."),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", min=1, metavar="N", help="Files at a time; else 1, or as many as the cluster has CPUs."),
-    ] = None,
-    engine: Annotated[Engine, typer.Option("--engine", help="Who hears them: this machine, or a Ray cluster.")] = (
-        Engine.LOCAL
-    ),
-    address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="HOST:PORT|auto", help="Of the Ray cluster; else one starts on this machine."),
-    ] = None,
-    channel: options.ChannelOption = None,
-    model: options.ModelOption = None,
-) -> None:
-    """One row per recording: what the whole of it sounds like. Folders are walked.
-
-    Ctrl-C ends at once, with exit code 130; the rows that were written stay.
-    """
-    from stream import ending
-
-    tally, bad = ending.Tally(), 0
-    with ending.at_a_signal(tally):
-        from stream import classify as classifier
-        from stream.sinks.table import table
-
-        bundle = bundles.load(model or bundles.SHIPPED)
-        found = engines.expand(engine, address, paths)
-        tally.total = len(found)
-        heard = engines.rows(engine, address, found, bundle, channel, jobs)
-        with contextlib.closing(heard), table(out, classifier.COLUMNS) as write:
-            for row in heard:
-                tally.begun += 1
-                write(row)
-                tally.written += 1
-                bad += bool(row["error"])
-    if bad:
-        raise InputFileError(f"{bad} of {len(found)} recordings can't be used; see the column 'error'")
 
 
 @app.command()

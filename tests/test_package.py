@@ -43,7 +43,8 @@ def output(*command: object, cwd: Path, **env: str) -> str:
     [
         ("stream.cli", NEVER_IN_STREAM),
         # Everything that a stream may load on its way, and what the whole program loads before a command is chosen.
-        ("stream.cli, stream.tools_cli, stream.classify, stream.device_check, stream.sinks.table", NEVER_IN_STREAM),
+        ("stream.cli, stream.tools_cli, stream.classify, stream.device_check", NEVER_IN_STREAM),
+        ("stream.classify_cli, stream.tabulate, stream.tables.out", (*NEVER_IN_STREAM, "pyarrow")),
         ("stream.sessions_cli, stream.sessions.listing, stream.sessions.removal", NEVER_IN_STREAM),
         ("stream.report_cli, stream.report.making, stream.report.page, stream.report.labels", NEVER_IN_STREAM),
         ("stream.report.plot", NEVER_IN_STREAM),  # it asks for matplotlib once it draws

@@ -60,6 +60,8 @@ def rows(
     Raises:
         LaennecError: the cluster can't be reached, can't be used, or is lost.
     """
+    if not places:
+        return
     with tempfile.TemporaryDirectory(prefix="laennec-", ignore_cleanup_errors=True) as folder:
         order = Order(tuple(places), hearing.task(model, channel), address, jobs, Path(folder))
         with _driver(order) as connection:
