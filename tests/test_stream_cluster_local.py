@@ -71,7 +71,7 @@ def test_rows_are_those_of_one_process_but_for_a_recording_that_kills_its_worker
     assert rows[at].startswith(f"{deadly},,")
     assert f"{deadly}: can't be heard: its worker was killed" in rows[at]
     refused(done, 3, "2 of 25 recordings")
-    ray_nodes.until(lambda: not list(short.iterdir()))
+    ray_nodes.until(lambda: not list(short.glob("laennec*")))
 
 
 def test_ctrl_c_ends_at_once_and_resume_goes_on(archive: Path, alone: list[str], short: Path, tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_ctrl_c_ends_at_once_and_resume_goes_on(archive: Path, alone: list[str],
     assert written == alone[: len(written)]
     assert (process.returncode, said) == (130, "")
     assert f"laennec: ended by SIGINT; {len(written) - 1} " in complaints
-    ray_nodes.until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in before), 20)
-    ray_nodes.until(lambda: not list(short.iterdir()))
+    ray_nodes.until(lambda: not any(runs(pid) for pid in before), 20)
+    ray_nodes.until(lambda: not list(short.glob("laennec*")))
     done = run(*arguments, "--resume", timeout_s=110, **env(short))
     assert done.returncode == 3
     assert out.read_text().splitlines() == alone
@@ -101,3 +101,10 @@ def mine(pid: int) -> dict[int, str]:
         found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
         found |= mine(child)
     return found
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

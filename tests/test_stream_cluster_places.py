@@ -56,7 +56,14 @@ def memory() -> Iterator[Any]:
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [("s3://a/b", "s3"), ("HTTPS://a", "https"), ("file:///a", "file"), ("/a://b", None), ("c:/x", None), ("a.wav", None)],
+    [
+        ("s3://a/b", "s3"),
+        ("HTTPS://a", "https"),
+        ("file:///a", "file"),
+        ("/a://b", None),
+        ("c:/x", None),
+        ("a.wav", None),
+    ],
 )
 def test_urls_are_told_from_paths(place: str, name: str | None) -> None:
     assert places.protocol(place) == name
@@ -191,7 +198,7 @@ def test_a_wrong_address_is_refused(address: str, code: int, said: str, tmp_path
 
 
 def test_a_url_or_an_address_is_nothing_for_the_local_engine(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="s3://a/b.wav: URLs are fetched by --engine ray alone"):
+    with pytest.raises(SettingError, match=r"s3://a/b\.wav: URLs are fetched by --engine ray alone"):
         engines.expand(Engine.LOCAL, None, ["s3://a/b.wav"])
     with pytest.raises(SettingError, match="give --engine ray too"):
         engines.expand(Engine.LOCAL, "127.0.0.1:1", ["x.wav"])
@@ -225,7 +232,7 @@ def test_a_model_that_arrives_damaged_or_another_version_is_told(task: hearing.T
     hearing._loaded.cache_clear()
     with pytest.raises(ModelError, match="arrived damaged at a node"):
         hearing.answered(hearing.answer(replace(task, sha256="0" * 64), ["x.wav"]))
-    with pytest.raises(LaennecError, match="a node has laennec .*, not 99; install"):
+    with pytest.raises(LaennecError, match=r"a node has laennec .*, not 99; install"):
         hearing.answered(hearing.answer(replace(task, laennec="99"), ["x.wav"]))
 
 

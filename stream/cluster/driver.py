@@ -31,6 +31,14 @@ _RETRIES = 3
 #: Recordings that are sent, heard and, where a node is lost, heard again together; a task costs Ray some 10 ms.
 _MOST_TOGETHER = 256
 _TURNS = 8
+_TIDY = """
+import contextlib, os, shutil, signal, sys, time
+sys.stdin.read()
+with contextlib.suppress(OSError):
+    os.killpg(int(sys.argv[1]), signal.SIGKILL)
+time.sleep(1)
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+"""
 _SINGLE_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -64,17 +72,17 @@ def kept(folder: Path) -> Path:
 
 
 def drive(connection: Connection, order: Order) -> None:
-    """The driver's life: tells when it has joined the cluster, when that can be used, and rows, chunk by chunk, to None.
+    """The driver's life: tells when it has joined the cluster, when that can be used, and rows by chunks, to None.
 
     Wherever something fails it tells that, and no more.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.setsid()  # what Ray starts here can then be ended as one
     said = os.open(log_of(order.folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(said, stream)
-    _removed_after(order.folder)
+    _tidied_after(order.folder)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the command has gone
         try:
             _join(order)
@@ -97,11 +105,13 @@ def drive(connection: Connection, order: Order) -> None:
             ray.shutdown()
 
 
-def _removed_after(folder: Path) -> None:
-    """A process that removes the folder once this one is no more, however that ends, and Ray's have followed it."""
-    waits = "import shutil, sys, time; sys.stdin.read(); time.sleep(1); shutil.rmtree(sys.argv[1], ignore_errors=True)"
+def _tidied_after(folder: Path) -> None:
+    """A process that ends what Ray has started here and removes the folder, once this one is no more, however it ended.
+
+    Ray's raylet and head end with the driver, its workers with the raylet, but its agents may take a minute.
+    """
     subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", waits, str(folder)],
+        [sys.executable, "-I", "-S", "-c", _TIDY, str(os.getpid()), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -118,6 +128,7 @@ def _join(order: Order) -> None:
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
     if order.address is None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray makes one and keeps it
+        os.environ["TMPDIR"] = str(order.folder)  # of the workers, which may be killed with something in it
         os.environ.setdefault("RAY_worker_niceness", "0")  # as the workers of --jobs; else they yield to all others
         ray.init(
             address="local",
@@ -175,5 +186,4 @@ def _answers(chunks: Sequence[Sequence[str]], workers: int, task: Task) -> Itera
         max_task_retries=_RETRIES,
     )
     for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-        for index, data in zip(batch["index"].to_pylist(), batch["answer"].to_pylist(), strict=True):
-            yield index, data
+        yield from zip(batch["index"].to_pylist(), batch["answer"].to_pylist(), strict=True)

@@ -1,9 +1,10 @@
-"""`laennec classify --engine ray`: the rows of recordings, heard by a Ray cluster. The driver is a process of its own."""
+"""`laennec classify --engine ray`: the rows of recordings, heard by a Ray cluster. Its driver is another process."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import re
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -31,9 +32,13 @@ def check(address: str | None) -> None:
     Raises:
         SettingError: a package is missing, or the address is none.
     """
+    if os.name == "nt":
+        raise SettingError("--engine ray works on Linux and macOS; leave it out, or work in WSL")
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        raise SettingError(f"--engine ray needs {' and '.join(missing)}; run in the checkout: pip install -e '.[cluster]'")
+        raise SettingError(
+            f"--engine ray needs {' and '.join(missing)}; run in the checkout: pip install -e '.[cluster]'"
+        )
     if address is None or address == "auto":
         return
     if "://" in address:
@@ -42,7 +47,9 @@ def check(address: str | None) -> None:
             "--engine ray --address auto`, or give HOST:PORT on a machine of the cluster"
         )
     if not re.fullmatch(r".+:\d{1,5}", address):
-        raise SettingError(f"--address {address}: is no address; give HOST:PORT as `ray start --head` printed it, or auto")
+        raise SettingError(
+            f"--address {address}: is no address; give HOST:PORT as `ray start --head` printed it, or auto"
+        )
 
 
 def rows(

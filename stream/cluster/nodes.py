@@ -35,7 +35,8 @@ def absent(address: str, error: OSError) -> LaennecError:
     """Nobody answers there."""
     reason = error.strerror or printable(str(error).partition(".")[0])
     return LaennecError(
-        f"--address {address}: no Ray cluster answers there ({reason}); give the HOST:PORT that `ray start --head` printed"
+        f"--address {address}: no Ray cluster answers there ({reason}); give the HOST:PORT that `ray start --head` "
+        "printed"
     )
 
 

@@ -64,7 +64,9 @@ def check(name: str) -> None:
     except ImportError as error:
         raise _package_missing(name, error) from error
     except ValueError as error:
-        raise SettingError(f"{name}://: unknown; give a path, or a URL of a kind that fsspec knows (s3, gs, hf ...)") from error
+        raise SettingError(
+            f"{name}://: unknown; give a path, or a URL of a kind that fsspec knows (s3, gs, hf ...)"
+        ) from error
 
 
 def _package_missing(name: str, error: ImportError) -> LaennecError:
@@ -93,7 +95,9 @@ def _walked(url: str) -> list[str]:
             return [url]
         names: list[Any] = system.find(root)
     except Exception as error:  # whatever the protocol's package raises
-        raise InputFileError(f"{url}: can't be looked up: {printable(error)}; check it and your access to it") from error
+        raise InputFileError(
+            f"{url}: can't be looked up: {printable(error)}; check it and your access to it"
+        ) from error
     below = {name: PurePosixPath(name).relative_to(PurePosixPath(root)) for name in names}
     heard = [name for name, path in below.items() if path.suffix.lower() in SUFFIXES]
     shown = [name for name in heard if not any(part.startswith(".") for part in below[name].parts)]
