@@ -25,6 +25,8 @@ NEVER_IN_STREAM = (
     "export",
     "models.nets",
 )
+#: Of extras, which are loaded by what asks for them alone.
+NEVER_UNASKED = ("ray", "pyarrow", "fsspec")
 PACKAGES = {"stream", "train", "export", "models"}
 
 
@@ -48,7 +50,8 @@ def output(*command: object, cwd: Path, **env: str) -> str:
         ("stream.sessions_cli, stream.sessions.listing, stream.sessions.removal", NEVER_IN_STREAM),
         ("stream.report_cli, stream.report.making, stream.report.page, stream.report.labels", NEVER_IN_STREAM),
         ("stream.report.plot", NEVER_IN_STREAM),  # it asks for matplotlib once it draws
-        ("laennec", NEVER_IN_STREAM[:6]),
+        ("laennec, stream.engines", (*NEVER_IN_STREAM[:6], *NEVER_UNASKED)),
+        ("stream.cluster.engine, stream.cluster.driver, stream.cluster.places", (*NEVER_IN_STREAM, *NEVER_UNASKED)),
     ],
 )
 def test_import_leaves_training_packages_alone(modules: str, absent: tuple[str, ...]) -> None:
