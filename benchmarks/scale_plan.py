@@ -128,7 +128,7 @@ def varied(value: Any, chance: random.Random) -> Any:
 
 
 def row_bytes(rows: Sequence[classify.Row]) -> dict[str, float]:
-    """Of tables of a hundred thousand rows, all of them different, under the names that an archive's recordings have."""
+    """Of tables of a hundred thousand rows, all different, under names such as an archive has."""
     import pyarrow
     from pyarrow import parquet
 
