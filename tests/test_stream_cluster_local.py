@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,9 @@ def env(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def short() -> Path:
-    return Path(tempfile.mkdtemp(prefix="laennec-test-", dir="/tmp"))
+def short() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="laennec-test-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 def test_rows_are_those_of_one_process_but_for_a_recording_that_kills_its_worker(

@@ -109,7 +109,9 @@ def hear(given: Task, recordings: Sequence[str]) -> list[Row]:
     model = _loaded(given)
     with contextlib.suppress(OSError):  # no such folder on this node: paths from the root can be heard all the same
         os.chdir(given.folder)
-    with tempfile.TemporaryDirectory(prefix="laennec-") as folder:
+    # A worker that is killed leaves its folder behind; most need none.
+    far = bool(places.protocols(recordings))
+    with tempfile.TemporaryDirectory(prefix="laennec-") if far else contextlib.nullcontext("") as folder:
         fetched = Fetched(recordings, Path(folder))
         rows: list[Row] = []
         for index, row in enumerate(classify.heard(fetched, model, given.channel)):
