@@ -17,6 +17,7 @@ import typer
 
 from export.cli import app as export_app
 from models.errors import LaennecError
+from stream.classify_cli import app as classify_app
 from stream.cli import app as stream_app
 from stream.report_cli import app as report_app
 from stream.sessions_cli import app as sessions_app
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (stream_app, sessions_app, report_app, tools_app, train_app, export_app):
+for part in (stream_app, classify_app, sessions_app, report_app, tools_app, train_app, export_app):
     app.add_typer(part)
 
 

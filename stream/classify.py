@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from models import bundle as bundles
-from models import decide
 from models.bundle import Bundle
-from models.classes import CLASSES
-from models.decide import Decision
-from models.errors import InputFileError, LaennecError
-from stream import workers
+from models.errors import InputFileError
+from stream import together, workers
+from stream.block import Block
 from stream.pipeline import Pipeline
 from stream.sources.file import FileSource, audio_files
+from stream.whole import COLUMNS, Row, Whole, unusable
 
-COLUMNS = (
-    "path",
-    "label",
-    *(f"p_{name}" for name in CLASSES),
-    "status",
-    "quality",
-    "heart_rate_bpm",
-    "duration_s",
-    "error",
-)
-Row = dict[str, Any]
+__all__ = ["COLUMNS", "Row", "chunks", "classify", "expand", "heard", "rows", "several"]
+
 _GIVE = "give WAV, FLAC or OGG files, or a folder of them"
+#: Files that are heard at a time, and of each at most so much in one go: together they bound the memory.
+_TOGETHER, _BLOCK_S = 16, 10.0
+#: A file is opened at most so many after the one whose row is next: so many rows may wait for it.
+_AHEAD = 1024
+#: A chunk for a worker process: minutes of audio, so that handing it out costs nothing. So many are waited for at most.
+_CHUNK_FILES, _CHUNK_BYTES, _CHUNKS_AHEAD = 64, 16 * 2**20, 64
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -52,11 +47,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
-    """Hear a recording as a stream, as fast as it goes, and answer for the whole of it.
-
-    The answer is the calibrated mean over the windows that speak for the recording (`windows.recording_ends`), and
-    early beats at any of these moments count; the quality is their median, the heart rate the median of those known;
-    it is withheld where no heart is heard.
+    """Hear a recording as a stream, as fast as it goes, and answer for the whole of it (see `Whole`).
 
     Args:
         path: a sound file; a folder is one that holds none.
@@ -66,57 +57,99 @@ def classify(path: Path, model: Bundle, channel: int | None = None) -> Row:
     Returns:
         Values by `COLUMNS`; None where unknown. Where the file can't be used, only path and error are known.
     """
+    return several([path], model, channel)[0]
+
+
+def several(paths: Sequence[Path], model: Bundle, channel: int | None = None) -> list[Row]:
+    """The rows of several recordings, heard together in this process: equal to the bit to those of `classify`.
+
+    Args:
+        paths: as for `classify`; any number of them.
+        model: the model.
+        channel: as for `classify`.
+
+    Returns:
+        A row each, in the order given.
+    """
+    return list(heard(paths, model, channel))
+
+
+def heard(paths: Iterable[Path], model: Bundle, channel: int | None = None) -> Generator[Row, None, None]:
+    """As `several`, each row once it and those before it are known. Memory does not grow with lengths or number.
+
+    A few files are open at a time, and their pipelines are stepped together; where one ends the next takes its place.
+    """
+    left = enumerate(paths)
+    busy: list[_Hearing] = []
+    done: dict[int, Row] = {}
+    told = 0
     try:
-        if _is_folder(path):
-            raise InputFileError(f"{path}: holds no sound file; {_GIVE}")
-        source = FileSource(path, channel)
-    except InputFileError as error:
-        return _bad(path, error)
-    try:
-        pipeline = Pipeline(model, source.rate_hz)
-        heard = [event for block in source.blocks() for event in pipeline.process(block)] + pipeline.flush()
-    except InputFileError as error:
-        return _bad(path, error)
+        while True:
+            room = min(_TOGETHER, _AHEAD - len(done)) - len(busy)
+            busy += _opened(islice(left, max(0, room)), model, channel, done)
+            if not (busy or done):
+                return
+            busy = _step(busy, done)
+            while told in done:
+                yield done.pop(told)
+                told += 1
     finally:
-        source.close()
-    return _row(path, model, [e for e in heard if isinstance(e, Decision)], source.duration_s)
+        for hearing in busy:
+            hearing.source.close()
 
 
-def _row(path: Path, model: Bundle, decisions: Sequence[Decision], duration_s: float) -> Row:
-    row: Row = dict.fromkeys(COLUMNS) | {"path": str(path), "status": "listening", "duration_s": round(duration_s, 4)}
-    speaking = [d for d in decisions if d.status not in {"listening", "gap"}] or list(decisions[-1:])
-    if not speaking:
-        return row | {"error": _too_short(path, model)}
-    probabilities = decide.whole(speaking)
-    quality = float(np.median([d.quality for d in speaking if d.quality is not None]))
-    rates = [d.heart_rate_bpm for d in decisions if d.heart_rate_bpm is not None]
-    row |= {f"p_{name}": round(float(p), 6) for name, p in zip(CLASSES, probabilities, strict=True)}
-    row["quality"] = round(quality, 4)
-    row["status"] = _status(model, speaking[-1].status, probabilities, quality)
-    if row["status"] == "ok":
-        row["label"] = CLASSES[int(probabilities.argmax())]
-    if rates and row["status"] != "poor_signal" and row["label"] != "artifact":
-        row["heart_rate_bpm"] = round(float(np.median(rates)), 1)
-    return row
+@dataclass(frozen=True)
+class _Hearing:
+    """A recording that is being heard."""
+
+    index: int
+    path: Path
+    source: FileSource
+    blocks: Iterator[Block]
+    pipeline: Pipeline
+    whole: Whole
 
 
-def _status(model: Bundle, last: str, probabilities: np.ndarray, quality: float) -> str:
-    if last in {"listening", "gap"}:
-        return "listening"
-    sure = float(probabilities.max()) >= model.decide.threshold
-    if decide.withheld(model.decide, quality, int(probabilities.argmax()) if sure else None):
-        return "poor_signal"
-    return "ok" if sure else "uncertain"
+def _opened(
+    paths: Iterable[tuple[int, Path]], model: Bundle, channel: int | None, done: dict[int, Row]
+) -> list[_Hearing]:
+    """Those that can be heard; the rows of the others are done."""
+    opened = []
+    for index, path in paths:
+        try:
+            if _is_folder(path):
+                raise InputFileError(f"{path}: holds no sound file; {_GIVE}")
+            source = FileSource(path, channel, unpaced_s=_BLOCK_S)
+        except InputFileError as error:
+            done[index] = unusable(path, error)
+        else:
+            pipeline = Pipeline(model, source.rate_hz)
+            opened.append(_Hearing(index, path, source, source.blocks(), pipeline, Whole(path, model)))
+    return opened
 
 
-def _too_short(path: Path, model: Bundle) -> str:
-    spec = model.front_end.spec
-    least_s = spec.span_samples(model.window.least_frames) / spec.rate_hz
-    return f"{path}: too short, or gaps throughout: it takes {least_s:.1f} s of sound in a row; give a longer recording"
-
-
-def _bad(path: Path, error: LaennecError) -> Row:
-    return dict.fromkeys(COLUMNS) | {"path": str(path), "error": str(error)}
+def _step(busy: list[_Hearing], done: dict[int, Row]) -> list[_Hearing]:
+    """Hear a block of each; those that go on. The rows of the others are done."""
+    going, blocks, ended = [], [], []
+    for hearing in busy:
+        try:
+            block = next(hearing.blocks, None)
+        except InputFileError as error:
+            hearing.source.close()
+            done[hearing.index] = unusable(hearing.path, error)
+            continue
+        if block is None:
+            ended.append(hearing)
+        else:
+            going.append(hearing)
+            blocks.append(block)
+    for hearing, events in zip(going, together.process([h.pipeline for h in going], blocks), strict=True):
+        hearing.whole.hear(events)
+    for hearing, events in zip(ended, together.flush([h.pipeline for h in ended]), strict=True):
+        hearing.source.close()
+        hearing.whole.hear(events)
+        done[hearing.index] = hearing.whole.row(hearing.source.duration_s)
+    return going
 
 
 def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -> Generator[Row, None, None]:
@@ -129,12 +162,35 @@ def rows(paths: Sequence[Path], model: Bundle, channel: int | None, jobs: int) -
         jobs: worker processes; 1 works in this one.
     """
     if jobs == 1 or len(paths) < 2:
-        yield from (classify(path, model, channel) for path in paths)
+        yield from heard(paths, model, channel)
         return
-    yield from workers.mapped(_loaded, (model.path, channel), paths, jobs)
+    jobs = min(jobs, len(paths))
+    yield from workers.mapped(_loaded, (model.path, channel), chunks(paths, jobs), jobs, _CHUNKS_AHEAD)
 
 
-def _loaded(path: Path, channel: int | None) -> Callable[[Path], Row]:
-    """`classify` in a worker process: a session can't be sent between processes."""
+def chunks(paths: Sequence[Path], jobs: int) -> Iterator[Sequence[Path]]:
+    """Neighbouring files to be handed to whoever of so many is free: fewer where they are large, and towards the end.
+
+    So neither one of a few huge files nor many tiny ones keep a single process busy while the others have ended.
+    """
+    at = 0
+    while at < len(paths):
+        end, most, size = at, min(_CHUNK_FILES, 1 + (len(paths) - at) // (2 * jobs)), 0
+        while end < min(at + most, len(paths)) and size < _CHUNK_BYTES:
+            size += _size(paths[end])
+            end += 1
+        yield paths[at:end]
+        at = end
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - as in `_is_folder`
+    except (OSError, ValueError):
+        return 0  # `heard` says why
+
+
+def _loaded(path: Path, channel: int | None) -> Callable[[Sequence[Path]], Iterator[Row]]:
+    """`heard` in a worker process: a session can't be sent between processes."""
     model = bundles.load(path)
-    return lambda recording: classify(recording, model, channel)
+    return lambda recordings: heard(recordings, model, channel)

@@ -190,7 +190,8 @@ def replay(
 
     All names are checked before the first is heard. On the screen ? explains the keys.
     """
-    from stream.sources.file import FileSource, check_name
+    from stream.sources.file import FileSource
+    from stream.sources.opening import check_name
     from stream.sources.virtual import Fault, FaultySource
 
     pace, faults = options.speed(speed), [Fault.parse(text) for text in fault or ()]

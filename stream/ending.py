@@ -11,15 +11,29 @@ from multiprocessing import active_children
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Shows the cursor again, and goes to a new line.
+_LEAVE_BAR = b"\x1b[?25h\n"
 
 
 @dataclass
 class Tally:
-    """How far a table has come, in rows; total is None as long as it is not known."""
+    """How far a table has come, in rows.
 
-    begun: int = 0  # one more than `written` while a row is being written
+    Attributes:
+        begun: one more than `written` while a row is being written.
+        written: those that the table holds.
+        total: those that it is to hold; None as long as that is not known.
+        todo: recordings that are to be heard now.
+        resumable: whether --resume can go on with the table.
+        screen: whether a progress bar is shown.
+    """
+
+    begun: int = 0
     written: int = 0
     total: int | None = None
+    todo: int = 0
+    resumable: bool = False
+    screen: bool = False
 
 
 @contextlib.contextmanager
@@ -41,7 +55,11 @@ def at_a_signal(tally: Tally) -> Iterator[None]:
             worker.kill()
             worker.join()
         with contextlib.suppress(OSError):
-            os.write(errors, f"laennec: ended by {signal.Signals(number).name}; {_told(tally)}\n".encode())
+            os.write(
+                errors,
+                _LEAVE_BAR * tally.screen
+                + f"laennec: ended by {signal.Signals(number).name}; {_told(tally)}\n".encode(),
+            )
         os._exit(128 + number)
 
     before = {number: signal.signal(number, end) for number in heard}
@@ -57,4 +75,5 @@ def _told(tally: Tally) -> str:
     if tally.total is None:
         return "no row was written"
     perhaps = f" or {tally.begun}" * (tally.begun > tally.written)
-    return f"{tally.written}{perhaps} of {tally.total} rows were written"
+    told = f"{tally.written}{perhaps} of {tally.total} rows were written"
+    return told + "; the same command with --resume goes on" * tally.resumable

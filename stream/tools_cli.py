@@ -1,56 +1,18 @@
-"""`laennec classify`, `devices` and `doctor`: the commands that run no session."""
+"""`laennec devices` and `doctor`: what works on this machine."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from models import bundle as bundles
-from models.errors import InputFileError, SettingError
+from models.errors import SettingError
 from stream import options
 
 app = typer.Typer()
-
-
-@app.command()
-def classify(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Sound files, or folders of them.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE.csv|.jsonl", help="Else CSV on standard output. An older table is kept."),
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Files at a time.")] = 1,
-    channel: options.ChannelOption = None,
-    model: options.ModelOption = None,
-) -> None:
-    """One row per recording: what the whole of it sounds like. Folders are walked.
-
-    Ctrl-C ends at once, with exit code 130; the rows that were written stay.
-    """
-    from stream import ending
-
-    tally, bad = ending.Tally(), 0
-    with ending.at_a_signal(tally):
-        from stream import classify as classifier
-        from stream.sinks.table import table
-
-        bundle = bundles.load(model or bundles.SHIPPED)
-        found = classifier.expand(paths)
-        tally.total = len(found)
-        heard = classifier.rows(found, bundle, channel, jobs)
-        with contextlib.closing(heard), table(out, classifier.COLUMNS) as write:
-            for row in heard:
-                tally.begun += 1
-                write(row)
-                tally.written += 1
-                bad += bool(row["error"])
-    if bad:
-        raise InputFileError(f"{bad} of {len(found)} recordings can't be used; see the column 'error'")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Worker processes, each of which works on one item at a time. None outlives this process, however that ends.
+"""Worker processes, each of which answers one item at a time. None outlives this process, however that ends.
 
 The workers of a process pool share queues and locks: where one is killed the others may wait for ever, and so do all
 where this process is killed. Here each has a pipe of its own, and ends when nobody holds the other end.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,42 +24,65 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def mapped(
-    load: Callable[..., Callable[[Item], Answer]], settings: tuple[Any, ...], items: Sequence[Item], jobs: int
+    load: Callable[..., Callable[[Item], Iterable[Answer]]],
+    settings: tuple[Any, ...],
+    items: Iterable[Item],
+    jobs: int,
+    ahead: int,
 ) -> Iterator[Answer]:
-    """What the workers answer, in the order of the items.
+    """What the workers answer, in the order of the items. Whoever is free gets the next item.
 
     Args:
-        load: makes in each worker, from the settings, the function that answers. Lies at the top of a module.
+        load: makes in each worker, from the settings, the function that gives an item's answers, none of them None.
+            Lies at the top of a module.
         settings: what can be sent between processes.
-        items: likewise.
+        items: likewise; asked for one by one, as they are handed out.
         jobs: how many workers.
+        ahead: at most so many items are handed out from the one whose answers are next; those of the others wait.
 
     Raises:
         LaennecError: as the worker raised it; or a worker can't be started, or was killed.
     """
-    with _started(load, settings, min(jobs, len(items))) as connections:
-        left = iter(enumerate(items))
-        busy: dict[Connection, int] = {}
-        done: dict[int, Answer] = {}
-        for connection in connections:
-            _hand_next(left, connection, busy)
-        for index in range(len(items)):
-            while index not in done:
-                for connection in cast("list[Connection]", wait(list(busy))):
-                    done[busy.pop(connection)] = _answer(connection)
-                    _hand_next(left, connection, busy)
-            yield done.pop(index)
+    with _started(load, settings, jobs) as idle:
+        left = iter(items)
+        busy: dict[Connection, deque[Answer | None]] = {}
+        in_order: deque[deque[Answer | None]] = deque()  # of each item handed out what it answered; None is its end
+        while True:
+            in_order += _handed_out(left, ahead - len(in_order), idle, busy)
+            if not in_order:
+                return
+            for connection in cast("list[Connection]", wait(list(busy))):
+                busy[connection].append(_received(connection))
+                if busy[connection][-1] is None:
+                    del busy[connection]
+                    idle.append(connection)
+            yield from _ready(in_order)
 
 
-def _hand_next(left: Iterator[tuple[int, Item]], connection: Connection, busy: dict[Connection, int]) -> None:
-    for index, item in left:
+def _handed_out(
+    left: Iterator[Item], room: int, idle: list[Connection], busy: dict[Connection, deque[Any]]
+) -> list[deque[Any]]:
+    """Give the idle workers an item each, as long as there is room; where their answers will be."""
+    answers = []
+    for item in islice(left, min(room, len(idle))):
         with _loss_told():
-            connection.send(item)
-        busy[connection] = index
-        return
+            idle[-1].send(item)
+        answers.append(deque[Any]())
+        busy[idle.pop()] = answers[-1]
+    return answers
 
 
-def _answer(connection: Connection) -> Any:
+def _ready(in_order: deque[deque[Answer | None]]) -> Iterator[Answer]:
+    """What is next to be told, as far as it is here."""
+    while in_order and in_order[0]:
+        answer = in_order[0].popleft()
+        if answer is None:
+            in_order.popleft()
+        else:
+            yield answer
+
+
+def _received(connection: Connection) -> Any:
     with _loss_told():
         answer = connection.recv()
     if isinstance(answer, LaennecError):
@@ -79,7 +104,7 @@ def _started(load: Callable[..., Any], settings: tuple[Any, ...], jobs: int) -> 
     connections: list[Connection] = []
     processes: list[BaseProcess] = []
     try:
-        with _signals_held(), _loss_told():
+        with signals_held(), _loss_told():
             for _ in range(jobs):
                 ours, theirs = context.Pipe()
                 processes.append(context.Process(target=_work, args=(theirs, load, settings), daemon=True))
@@ -95,7 +120,7 @@ def _started(load: Callable[..., Any], settings: tuple[Any, ...], jobs: int) -> 
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Processes started meanwhile hear neither Ctrl-C nor SIGTERM: they are this one's to answer, afterwards.
 
     Blocking them, which processes inherit, is not enough here: another thread, of a library, may get one.
@@ -118,7 +143,9 @@ def _signals_held() -> Iterator[None]:
             signal.raise_signal(heard[0])
 
 
-def _work(connection: Connection, load: Callable[..., Callable[[Any], Any]], settings: tuple[Any, ...]) -> None:
+def _work(
+    connection: Connection, load: Callable[..., Callable[[Any], Iterable[Any]]], settings: tuple[Any, ...]
+) -> None:
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Windows: Ctrl-C goes to every process of the console
     if hasattr(signal, "pthread_sigmask"):
@@ -127,6 +154,8 @@ def _work(connection: Connection, load: Callable[..., Callable[[Any], Any]], set
         try:
             answered = load(*settings)
             while True:
-                connection.send(answered(connection.recv()))
+                for answer in answered(connection.recv()):
+                    connection.send(answer)
+                connection.send(None)
         except LaennecError as error:
             connection.send(error)

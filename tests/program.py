@@ -114,6 +114,15 @@ def wait_for_decisions(log: Path, count: int, process: subprocess.Popen[str], ti
         time.sleep(0.02)
 
 
+def wait_for_rows(out: Path, count: int, process: subprocess.Popen[Any], timeout_s: float = 60.0) -> None:
+    """Wait until the table of a running program holds so many lines."""
+    deadline_s = time.monotonic() + timeout_s
+    while not out.exists() or out.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, "it ended too early"
+        assert time.monotonic() < deadline_s
+        time.sleep(0.002)
+
+
 def check_session(found: list[dict[str, Any]]) -> dict[str, Any]:
     """A whole session as the contract has it, from its first line to its last; the last."""
     first, *middle, last = found

@@ -276,7 +276,9 @@ def test_session_that_is_refused_leaves_an_older_log_as_it_was(
     assert (tmp_path / "old.jsonl").read_text() == older
 
 
-@pytest.mark.parametrize(("name", "cause"), [("rows.xlsx", ".csv or .jsonl"), ("missing/rows.csv", "No such file")])
+@pytest.mark.parametrize(
+    ("name", "cause"), [("rows.xlsx", ".csv, .jsonl or .parquet"), ("missing/rows.csv", "No such file")]
+)
 def test_table_that_can_not_be_written_is_refused(tmp_path: Path, name: str, cause: str) -> None:
     recording = write_wav(tmp_path / "heart.wav", heart(1.0))
     refused(run("classify", recording, "--out", tmp_path / name), 2, tmp_path / name, cause)
@@ -289,7 +291,7 @@ def test_an_older_table_is_kept(tmp_path: Path, name: str) -> None:
     older = out.read_text() + "more\n"
     out.write_text(older)
     succeed("classify", recording, recording, "--out", out)
-    (kept,) = tmp_path.glob("rows.*Z.*")
+    (kept,) = tmp_path.glob(f"rows.*Z.{name[5:]}")
     assert kept.read_text() == older
     assert out.read_text().count("heart.wav") == 2
 

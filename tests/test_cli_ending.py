@@ -112,7 +112,9 @@ def test_classify_ends_at_a_signal_and_the_rows_written_stay(
     rows = list(csv.reader(out.read_text().splitlines()))
     assert {len(row) for row in rows} == {len(HEADER.split(","))}
     assert all(row[0] == str(recording) and not row[-1] for row in rows[1:])
-    told = re.search(rf"; (\d+)(?: or (\d+))? of {RECORDINGS} rows were written$", line)
+    told = re.search(
+        rf"; (\d+)(?: or (\d+))? of {RECORDINGS} rows were written; the same command with --resume goes on$", line
+    )
     assert told
     assert str(len(rows) - 1) in told.groups()
 

@@ -25,6 +25,8 @@ NEVER_IN_STREAM = (
     "export",
     "models.nets",
 )
+#: Of extras, which are loaded by what asks for them alone.
+NEVER_UNASKED = ("ray", "pyarrow", "fsspec")
 PACKAGES = {"stream", "train", "export", "models"}
 
 
@@ -43,11 +45,13 @@ def output(*command: object, cwd: Path, **env: str) -> str:
     [
         ("stream.cli", NEVER_IN_STREAM),
         # Everything that a stream may load on its way, and what the whole program loads before a command is chosen.
-        ("stream.cli, stream.tools_cli, stream.classify, stream.device_check, stream.sinks.table", NEVER_IN_STREAM),
+        ("stream.cli, stream.tools_cli, stream.classify, stream.device_check", NEVER_IN_STREAM),
+        ("stream.classify_cli, stream.tabulate, stream.tables.out", (*NEVER_IN_STREAM, "pyarrow")),
         ("stream.sessions_cli, stream.sessions.listing, stream.sessions.removal", NEVER_IN_STREAM),
         ("stream.report_cli, stream.report.making, stream.report.page, stream.report.labels", NEVER_IN_STREAM),
         ("stream.report.plot", NEVER_IN_STREAM),  # it asks for matplotlib once it draws
-        ("laennec", NEVER_IN_STREAM[:6]),
+        ("laennec, stream.engines", (*NEVER_IN_STREAM[:6], *NEVER_UNASKED)),
+        ("stream.cluster.engine, stream.cluster.driver, stream.cluster.places", (*NEVER_IN_STREAM, *NEVER_UNASKED)),
     ],
 )
 def test_import_leaves_training_packages_alone(modules: str, absent: tuple[str, ...]) -> None:

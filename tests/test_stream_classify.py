@@ -28,7 +28,7 @@ from models.decide import DecideSpec, Decision
 from models.errors import DeviceError, InputFileError, LaennecError, ModelError
 from models.join import MEASURED_MOMENTS, NEVER, Joined
 from models.join import probabilities as joined_probabilities
-from stream import classify, doctor, golden, workers
+from stream import classify, doctor, golden, together, workers
 from stream.patient import Patient
 from stream.pipeline import Pipeline
 from stream.sources.file import FileSource
@@ -91,7 +91,7 @@ def test_no_heart_rate_stands_beside_no_heart_sound(
 ) -> None:
     answer = tuple(9.0 * np.eye(5)[logits])
     told = Decision(4.0, 4.0, None, "ok", None, quality, "", 71.0, answer)
-    monkeypatch.setattr(Pipeline, "flush", lambda _: [told])
+    monkeypatch.setattr(together, "flush", lambda pipelines: [[told] for _ in pipelines])
     row = classify.classify(recording(tmp_path / "a.wav", 0.1), bundle)
     assert (row["status"], row["heart_rate_bpm"]) == (status, rate)
     assert row["p_normal"] is not None
@@ -122,7 +122,7 @@ def decided(t_s: float, status: str, early: float = NEVER) -> Decision:
 
 
 def row_of(decisions: list[Decision], bundle: Bundle, monkeypatch: pytest.MonkeyPatch, folder: Path) -> classify.Row:
-    monkeypatch.setattr(Pipeline, "flush", lambda _: decisions)
+    monkeypatch.setattr(together, "flush", lambda pipelines: [decisions for _ in pipelines])
     return classify.classify(recording(folder / "a.wav", 0.1), bundle)
 
 

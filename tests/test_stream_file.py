@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -277,11 +278,14 @@ def test_damaged_headers_never_raise_anything_else(tmp_path: Path, change: bytes
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bool:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    path, found = wav(tmp_path / "a.wav"), os.stat
 
-    path = wav(tmp_path / "a.wav")
-    monkeypatch.setattr(Path, "exists", refuse)  # the superuser, who may run this, is refused nothing
+    def refuse(name: Path, **options: bool) -> os.stat_result:
+        if name == path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return found(name, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)  # the superuser, who may run this, is refused nothing
     with pytest.raises(InputFileError, match=r"a\.wav: can't be read: Permission denied; check"):
         FileSource(path)
 

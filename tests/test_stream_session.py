@@ -39,7 +39,6 @@ from stream.sinks.jsonl import JsonlSink
 from stream.sinks.log_file import LogFile
 from stream.sinks.recorder import Recorder
 from stream.sinks.sink import Sink
-from stream.sinks.table import table
 from stream.snapshot import Ledger, Snapshot
 from stream.sources.file import FileSource
 from stream.sources.pace import Pacer
@@ -604,57 +603,6 @@ def test_a_float_recording_keeps_what_is_beyond_full_scale_and_leaves_out_what_i
 def test_recordings_that_cannot_be_made(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingError, match=r"use \.wav or \.flac|give another --record"):
         Recorder(tmp_path / name, 4000)
-
-
-# Rows
-
-ROWS: list[dict[str, Any]] = [
-    {"path": "a, b.wav", "label": None, "p": 0.25, "error": 'x: "no"; do'},
-    {"path": "é.wav", "label": "ok", "p": 1.0, "error": None},
-]
-
-
-def test_rows_as_csv_and_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    columns = list(ROWS[0])
-    for path in (tmp_path / "a.csv", tmp_path / "b.CSV", tmp_path / "a.jsonl", None):
-        with table(path, columns) as write:
-            for row in ROWS:
-                write(row)
-    wanted = 'path,label,p,error\n"a, b.wav",,0.25,"x: ""no""; do"\né.wav,ok,1.0,\n'
-    assert (tmp_path / "a.csv").read_bytes().decode() == wanted
-    assert (tmp_path / "b.CSV").read_bytes().decode() == wanted
-    assert capsys.readouterr().out == wanted
-    assert lines((tmp_path / "a.jsonl").read_text()) == ROWS
-
-
-def test_rows_are_on_disk_at_once(tmp_path: Path) -> None:
-    for name in ("a.csv", "a.jsonl"):
-        with table(tmp_path / name, list(ROWS[0])) as write:
-            write(ROWS[0])
-            assert "b.wav" in (tmp_path / name).read_text()
-
-
-def test_rows_of_names_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"path": os.fsdecode(b"h\xe9art.wav")}
-    for path in (tmp_path / "a.csv", tmp_path / "a.jsonl", None):
-        with table(path, ["path"]) as write:
-            write(row)
-    assert (tmp_path / "a.csv").read_text() == capsys.readouterr().out == "path\nh?art.wav\n"
-    assert lines((tmp_path / "a.jsonl").read_text()) == [row]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_rows_on_a_full_disk_are_one_refusal(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"rows{suffix}"
-    path.symlink_to(dev_full())
-    with pytest.raises(LaennecError, match=r"rows.*No space left.*free some space"), table(path, ["path"]) as write:
-        write({"path": "a"})
-
-
-@pytest.mark.parametrize("name", ["a.txt", "a", "nowhere/a.csv"])
-def test_tables_that_cannot_be_made(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingError, match=r"use \.csv or \.jsonl|give another --out"), table(tmp_path / name, ["a"]):
-        pass
 
 
 def test_a_decisions_numbers_are_rounded_for_reading() -> None:

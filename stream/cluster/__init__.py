@@ -1,0 +1,1 @@
+"""Recordings heard by a Ray cluster. Nothing here is imported before `--engine ray` asks for it."""

@@ -1,0 +1,165 @@
+"""A table of results in a file: begun anew or gone on with; each row is written at once, in one piece."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO, FileIO
+from pathlib import Path
+
+from models.errors import LaennecError, SettingError
+from stream.put_away import put_away
+from stream.sinks.log_file import utc_now
+from stream.tables import origin as origins
+from stream.tables.lines import Row, lines
+from stream.tables.origin import Origin
+
+_LONGEST_FIRST_ROW = 1 << 20
+
+
+class Table:
+    """CSV or JSON lines.
+
+    Args:
+        path: ends in .csv or .jsonl; a link is followed.
+        columns: their order.
+        origin: what makes the rows.
+        resume: go on with the table that is there, which a killed writer's last line is cut off from. Else an older one
+            is put away.
+
+    Raises:
+        SettingError: the file can't be written, holds something else than such a table, or one of another origin.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], origin: Origin, resume: bool = False) -> None:
+        self._name = str(path)
+        self._path = path if _is_special(path) else Path(os.path.realpath(path))
+        self._lines = lines(path, columns)
+        try:
+            begun = self._path.is_file() and self._path.stat().st_size > 0
+            if begun:
+                self._check_begin(resume)
+            if begun and resume:
+                origin.check(path, origins.read(self._path))
+                end = self._end()
+            else:
+                end = 0
+                self._begin(begun, origin)
+            self._file = self._opened(end)
+        except OSError as error:
+            raise SettingError(f"{path}: can't be written: {error.strerror}; give another --out") from error
+
+    def write(self, row: Row) -> None:
+        """Add a row.
+
+        Raises:
+            LaennecError: the disk is full.
+        """
+        with told(self._name):
+            _write(self._file, self._lines.line(row))
+
+    def rows(self) -> Iterator[Row]:
+        """The rows that are there. Of CSV the values are text."""
+        if _is_special(self._path):
+            return
+        with self._path.open("rb") as file:
+            yield from (row for row, _ in self._lines.rows(file))
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Other rows in place of those that are there, all of them or none.
+
+        Raises:
+            LaennecError: the disk is full.
+        """
+        draft = self._path.with_name(f"{self._path.name}.draft")
+        with told(self._name):
+            with draft.open("wb", buffering=1 << 16) as file:
+                file.write(_encoded(self._lines.head))
+                file.writelines(_encoded(self._lines.line(row)) for row in rows)
+            os.replace(draft, self._path)  # noqa: PTH105 - the atomic one
+            self._file.close()
+            self._file = self._path.open("ab", buffering=0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        # What could not be written was told already.
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _check_begin(self, resume: bool) -> None:
+        with self._path.open("rb") as file:
+            head = file.read(_LONGEST_FIRST_ROW)
+        begin = self._lines.begin.encode("ascii")
+        killed_at_once = resume and begin.startswith(head)
+        try:
+            if not (head.startswith(begin) or killed_at_once):
+                raise ValueError
+            next(self._lines.rows(BytesIO(head)), None)
+        except ValueError as error:
+            raise SettingError(
+                f"{self._name}: is no table of these columns, and is left as it is; give another --out"
+            ) from error
+
+    def _end(self) -> int:
+        """Where the last whole row of the table that is there ends."""
+        end = rows = 0
+        try:
+            with self._path.open("rb") as file:
+                for rows, (_, end) in enumerate(self._lines.rows(file), 1):  # noqa: B007 - the last ones count
+                    pass
+        except ValueError as error:
+            raise SettingError(
+                f"{self._name}: is damaged after {rows} rows, and is left as it is; give another --out, or leave out "
+                "--resume"
+            ) from error
+        return end
+
+    def _begin(self, begun: bool, origin: Origin) -> None:
+        if _is_special(self._path):
+            return
+        if begun:
+            kept = put_away(self._path, utc_now())
+            with contextlib.suppress(FileNotFoundError):  # of an older version of the program
+                origins.beside(self._path).replace(origins.beside(kept))
+        origins.write(self._path, origin)
+
+    def _opened(self, end: int) -> FileIO:
+        file = self._path.open("wb" if _is_special(self._path) else "ab", buffering=0)
+        try:
+            if not _is_special(self._path):
+                file.truncate(end)
+            if end == 0:
+                with told(self._name):
+                    _write(file, self._lines.head)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe or device."""
+    return path.exists() and not path.is_file()
+
+
+def _encoded(text: str) -> bytes:
+    # A file's name may hold bytes that are no text.
+    return text.encode("utf-8", "replace")
+
+
+def _write(file: FileIO, text: str) -> None:
+    left = memoryview(_encoded(text))
+    while left:
+        left = left[file.write(left) :]
+
+
+@contextlib.contextmanager
+def told(name: str) -> Iterator[None]:
+    """Put a failure to write into words. A BrokenPipeError (`| head`) passes through."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LaennecError(f"{name}: can't be written any more: {error.strerror}; free some space") from error
