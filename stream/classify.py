@@ -21,7 +21,7 @@ __all__ = ["COLUMNS", "Row", "chunks", "classify", "expand", "heard", "rows", "s
 
 _GIVE = "give WAV, FLAC or OGG files, or a folder of them"
 #: Files that are heard at a time, and of each at most so much in one go: together they bound the memory.
-_TOGETHER, _BLOCK_S = 16, 10.0
+_TOGETHER, _BLOCK_S = 32, 7.0
 #: A file is opened at most so many after the one whose row is next: so many rows may wait for it.
 _AHEAD = 1024
 #: A chunk for a worker process: minutes of audio, so that handing it out costs nothing. So many are waited for at most.

@@ -40,13 +40,14 @@ def test_killed_and_resumed_it_is_the_table_of_one_run(
     path, at_once = tmp_path / name, tmp_path / f"at-once{Path(name).suffix}"
     command = ["classify", folder, "--jobs", jobs, "--model", model, "--out"]
     growing = tmp_path / "rows.parquet.part.jsonl" if path.suffix == ".parquet" else path
-    for rows in (3, 20):
+    for _ in range(2):
+        held = growing.read_bytes().count(b"\n") if growing.exists() else 0
         with started(*command, path, "--resume") as process:
-            wait_for_rows(growing, rows, process)
+            wait_for_rows(growing, held + 3, process)
             process.kill()
         assert path == growing or not path.exists()
         with growing.open("ab") as file:
-            file.write(growing.read_bytes()[-60:-30])  # as far as the killed one came with its next row
+            file.write(growing.read_bytes().splitlines()[-1][:30])  # as far as the killed one came with its next row
     done = run(*command, path, "--resume")
     refused(done, 3, "1 of 100 recordings can't be used")
     refused(run(*command, at_once), 3, "1 of 100 recordings can't be used")
