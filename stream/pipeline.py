@@ -52,7 +52,7 @@ class Pipeline:
         memory: the newest audio at the front end's rate, if it is kept; another thread may look.
     """
 
-    def __init__(self, bundle: Bundle, rate_hz: int, remember: bool = True) -> None:
+    def __init__(self, bundle: Bundle, rate_hz: int, remember: bool = False) -> None:
         self.bundle = bundle
         self._rate_hz = rate_hz
         self._stretch = Stretch(bundle, rate_hz, 0, "listening")

@@ -37,7 +37,7 @@ class Session:
         self._source = source
         self._bundle = bundle
         self._loop = Loop(source.stop)
-        self._pipeline = Pipeline(bundle, source.rate_hz)
+        self._pipeline = Pipeline(bundle, source.rate_hz, remember=True)
         self._past = Past()
         self._telling = Telling(self._pipeline, source.rate_hz, [self._past, *sinks], recorder, self._loop)
         self._asked: deque[Callable[[], None]] = deque()  # to be done on the thread that runs

@@ -339,7 +339,7 @@ def test_float_samples_beyond_full_scale_are_heard(bundle: Bundle) -> None:
 
 
 def test_the_memory_holds_each_sample_at_its_time_and_the_level_the_last_second(bundle: Bundle) -> None:
-    pipeline = Pipeline(bundle, 8000)
+    pipeline = Pipeline(bundle, 8000, remember=True)
     for block in Stream(np.concatenate([thumps(9, 8000), np.full(8000, 0.25, np.float32)]), 8000, {}).blocks([]):
         pipeline.process(block)
     memory = pipeline.memory

@@ -34,7 +34,7 @@ def model(whole: bool = True) -> Bundle:
 
 def pipeline(held: Bundle, rate_hz: int = RATE_HZ) -> Pipeline:
     """A stream as a ward has it: without the newest minutes of audio, which only a screen wants."""
-    return Pipeline(held, rate_hz, remember=False)
+    return Pipeline(held, rate_hz)
 
 
 class Ward:

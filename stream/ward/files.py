@@ -9,7 +9,8 @@ from pathlib import Path
 
 from models.errors import LaennecError
 from stream.block import Block
-from stream.sources.file import FileSource, check_name
+from stream.sources.file import FileSource
+from stream.sources.opening import check_name
 from stream.sources.pace import Pacer
 from stream.ward.descriptors import make_room
 from stream.ward.feed import Member, Over, Round, unique
