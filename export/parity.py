@@ -36,7 +36,7 @@ def check(net: HeartNet, bundle: Bundle, windows: Sequence[Array]) -> float:
     Raises:
         ModelError: the difference is above `TOLERANCE`.
     """
-    batches = [*_random_batches(bundle), *(window[None] for window in windows)]
+    batches = [*_random_batches(bundle), *(window[None].astype(np.float32) for window in windows)]
     # numpy's max passes a NaN on, where Python's would lose it.
     worst = float(np.max([_difference(net, bundle, features) for features in batches]))
     if not worst <= TOLERANCE:

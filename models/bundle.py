@@ -84,22 +84,34 @@ class Bundle:
         return str(self.meta["id"])
 
     def envelopes(self, features: Array) -> Array:
-        """(frames, bands) envelopes that `hear` wants to be given, of features (frames, features); frame by frame."""
+        """(frames, bands) envelopes, which `spacing` wants to be given, of features (frames, features), each by itself."""
         if not self.extrasystole:
             return np.zeros((len(features), 0))
         return intervals.envelopes(self.extrasystole.spec, self.front_end.log_energies(features))
 
     @property
     def envelope_frames(self) -> int:
-        """Newest frames of the envelopes that `hear` wants, where there are as many."""
+        """Newest frames of the envelopes that `spacing` wants, where there are as many."""
         return self.extrasystole.spec.memory_frames if self.extrasystole else 0
 
-    def hear(self, windows: Array, envelopes: Array, premature: Array) -> Joined:
-        """What is said of moments; of each the same, to the bit, whatever others are asked for with it.
+    def spacing(self, envelopes: Array) -> Array:
+        """How much the sounds of moments are spaced as an extrasystole's: a score (n,), 0 where the model can't tell.
 
         Args:
-            windows: (n, k, features), the newest `window.window_frames` frames of each, or all where there are fewer.
-            envelopes: (n, m, bands), the newest `envelope_frames` of each, likewise.
+            envelopes: (n, m, bands), the newest `envelope_frames` of each, or all where there are fewer.
+        """
+        if not self.extrasystole:
+            return np.zeros(len(envelopes))
+        spec = self.extrasystole.spec
+        with np.errstate(over="ignore", invalid="ignore"):  # of a damaged file's numbers; `joined` looks
+            return self.extrasystole.scores(intervals.describe_all(spec, self.front_end.spec.hop_s, envelopes))
+
+    def joined(self, logits: Array, score: Array, premature: Array) -> Joined:
+        """What is said of moments.
+
+        Args:
+            logits: (n, 5) from `logits`.
+            score: (n,) from `spacing`.
             premature: (n,) beats that came early in the last seconds.
 
         Returns:
@@ -108,13 +120,9 @@ class Bundle:
         Raises:
             ModelError: its numbers can't be used.
         """
-        logits, score = self.logits(windows), np.zeros(len(windows))
-        with np.errstate(over="ignore", invalid="ignore"):  # of a damaged file's numbers; looked at below
-            if self.extrasystole:
-                machine, hop_s = self.extrasystole, self.front_end.spec.hop_s
-                score = machine.scores(intervals.describe_all(machine.spec, hop_s, envelopes))
+        with np.errstate(over="ignore", invalid="ignore"):
             heard = join.join(self.join, logits, score, premature)
-        if not max(np.abs(heard.logits).max(), np.abs(heard.early).max()) < _LARGEST:
+        if not max(np.abs(heard.logits).max(initial=0), np.abs(heard.early).max(initial=0)) < _LARGEST:
             raise ModelError(f"{self.path}: what it makes of this sound is no usable number; export it again")
         return heard
 

@@ -15,8 +15,10 @@ import numpy as np
 
 from models import join, quality
 from models.bundle import Bundle
+from models.classes import CLASSES
 from models.decide import Decision
 from models.join import Joined
+from models.quality import Quality
 from models.rhythm import Beat
 from stream.stretch import Judged, Moment, Stretch
 
@@ -85,28 +87,27 @@ def _find_beats(bundle: Bundle, stretches: Sequence[Stretch], features: Sequence
 
 def judge(bundle: Bundle, moments: Sequence[Moment]) -> list[Judged]:
     """What is said of moments, of any stretches."""
-    found: dict[int, Judged] = {}
-    for chosen in _of_one_shape(moments):
-        found |= zip(chosen, _judged(bundle, [moments[k] for k in chosen]), strict=True)
-    return [found[k] for k in range(len(moments))]
+    logits, score = np.zeros((len(moments), len(CLASSES))), np.zeros(len(moments))
+    index: dict[int, Quality] = {}
+    for chosen in _alike([len(moment.window) for moment in moments]):
+        windows = np.array([moments[k].window for k in chosen])
+        loudness = [moments[k].loudness for k in chosen]
+        logits[chosen] = bundle.logits(windows)
+        logs = bundle.front_end.log_energies(windows)
+        found = quality.assess_all(bundle.front_end.spec, logs, loudness, bundle.quality)
+        index |= zip(chosen, found, strict=True)
+    for chosen in _alike([len(moment.envelopes) for moment in moments]):
+        score[chosen] = bundle.spacing(np.array([moments[k].envelopes for k in chosen]))
+    early = [len(moment.regularity.premature) if moment.regularity else 0 for moment in moments]
+    heard = bundle.joined(logits, score, np.array(early))
+    return [Judged(Joined(*each), index[k]) for k, each in enumerate(zip(*heard, strict=True))]
 
 
-def _of_one_shape(moments: Sequence[Moment]) -> Iterator[list[int]]:
-    """Places of moments that can be heard in one call."""
-    by_shape: dict[tuple[int, int], list[int]] = {}
-    for k, moment in enumerate(moments):
-        by_shape.setdefault((len(moment.window), len(moment.envelopes)), []).append(k)
-    for places in by_shape.values():
+def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of equal lengths, as many as can be heard in one call."""
+    by_length: dict[int, list[int]] = {}
+    for k, length in enumerate(lengths):
+        by_length.setdefault(length, []).append(k)
+    for places in by_length.values():
         for first in range(0, len(places), _MOST_WINDOWS):
             yield places[first : first + _MOST_WINDOWS]
-
-
-def _judged(bundle: Bundle, moments: Sequence[Moment]) -> Iterator[Judged]:
-    windows = np.array([moment.window for moment in moments])
-    envelopes = np.array([moment.envelopes for moment in moments])
-    early = np.array([len(moment.regularity.premature) if moment.regularity else 0 for moment in moments])
-    heard = bundle.hear(windows, envelopes, early)
-    logs = bundle.front_end.log_energies(windows)
-    found = quality.assess_all(bundle.front_end.spec, logs, [moment.loudness for moment in moments], bundle.quality)
-    for logits, odds, index in zip(*heard, found, strict=True):
-        yield Judged(Joined(logits, odds), index)

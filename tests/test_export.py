@@ -346,7 +346,7 @@ def streamed(loaded: bundle.Bundle, samples: np.ndarray) -> list[tuple[float, np
         recent = heard[max(0, end - window.window_frames) : end]
         levels = loaded.envelopes(heard[max(0, end - loaded.envelope_frames) : end])
         early = np.array([len(pulse.regularity.premature) if pulse else 0])
-        moment = loaded.hear(recent[None], levels[None], early)
+        moment = tiny_bundle.judged(loaded, recent[None], levels[None], early)
         alone = Joined(moment.logits[0], moment.early[0])
         probabilities, _, deciding = decide.step(loaded.decide, alone, deciding)
         found.append((spec.span_samples(end) / spec.rate_hz, probabilities))

@@ -242,7 +242,7 @@ def hear(held: bundle.Bundle, recent: np.ndarray, premature: int) -> Joined:
     """What is said of one moment, of the frames heard by then."""
     envelopes = held.envelopes(recent)[max(0, len(recent) - held.envelope_frames) :]
     windows = recent[-held.window.window_frames :]
-    found = held.hear(windows[None], envelopes[None], np.array([premature]))
+    found = tiny_bundle.judged(held, windows[None], envelopes[None], np.array([premature]))
     return Joined(found.logits[0], found.early[0])
 
 
@@ -314,9 +314,9 @@ def test_moments_heard_together_are_each_as_alone_to_the_bit(some: bundle.Bundle
     given = rng.normal(-12, 3, (70, min(frames, 198), 32))
     levels = np.cumsum(rng.normal(0, 1, (70, frames, 3)), axis=1)
     early = rng.integers(0, 5, 70)
-    alone = [some.hear(given[k : k + 1], levels[k : k + 1], early[k : k + 1]) for k in range(70)]
+    alone = [tiny_bundle.judged(some, given[k : k + 1], levels[k : k + 1], early[k : k + 1]) for k in range(70)]
     for count in (*range(1, 9), 31, 32, 33, 64, 70):
-        found = some.hear(given[-count:], levels[-count:], early[-count:])
+        found = tiny_bundle.judged(some, given[-count:], levels[-count:], early[-count:])
         for k in range(count):
             assert alike(Joined(found.logits[k], found.early[k]), Joined(*(part[0] for part in alone[70 - count + k])))
 

@@ -258,7 +258,7 @@ def test_signals_are_held_back_and_then_as_before(blocked: set[signal.Signals]) 
     found = signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
-        with workers._signals_held():
+        with workers.signals_held():
             assert {signal.SIGINT, signal.SIGTERM} <= signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
         assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
@@ -271,7 +271,7 @@ def test_an_interrupt_held_back_is_answered_afterwards(error: type[Exception] | 
     done = []
 
     def work() -> None:
-        with workers._signals_held():
+        with workers.signals_held():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
             if error:

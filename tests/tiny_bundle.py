@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from export import onnx as export_onnx
+from models.bundle import Bundle
 from models.decide import DecideSpec
 from models.extrasystole import Machine
-from models.join import JoinSpec
+from models.join import Joined, JoinSpec
 from models.nets import BeatNet, HeartNet
 from models.quality import QualitySpec
 from train import evidence, nested
@@ -183,3 +184,8 @@ def write(path: Path) -> Path:
     """Write the tiny bundle with default settings to `path`, which ends in .onnx."""
     path.write_bytes(default_data())
     return path
+
+
+def judged(model: Bundle, windows: Array, envelopes: Array, premature: Array) -> Joined:
+    """What a model says of moments of one shape: (n, k, features), (n, m, bands), (n,)."""
+    return model.joined(model.logits(windows), model.spacing(envelopes), premature)
