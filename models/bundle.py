@@ -84,7 +84,7 @@ class Bundle:
         return str(self.meta["id"])
 
     def envelopes(self, features: Array) -> Array:
-        """(frames, bands) envelopes, which `spacing` wants to be given, of features (frames, features), each by itself."""
+        """(frames, bands) envelopes, which `spacing` wants, of features (frames, features), each by itself."""
         if not self.extrasystole:
             return np.zeros((len(features), 0))
         return intervals.envelopes(self.extrasystole.spec, self.front_end.log_energies(features))
