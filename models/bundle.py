@@ -136,7 +136,7 @@ class Bundle:
         Raises:
             ModelError: the graph fails, or answers something else.
         """
-        feed = {"features": windows.astype(np.float32)}
+        feed = {"features": windows.astype(np.float32, copy=False)}
         wanted = {OUTPUT: (len(windows), len(CLASSES))}
         return graph.run(f"{self.path}: its graph", self.session, feed, wanted, options)[0].astype(np.float64)
 

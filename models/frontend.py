@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 Array = np.ndarray
 
@@ -136,7 +137,6 @@ class FrontEnd:
         self._fft_samples = min(spec.fft_samples, fast_length(2 * spec.frame_samples))
         self._bank = _folded(matrices.bank, spec, self._fft_samples)
         self._floor = math.exp(spec.floor)
-        self._within = np.arange(spec.frame_samples)
         self._window = np.hamming(spec.frame_samples)
         self._back = np.linalg.pinv(matrices.cepstral).T if spec.cepstra else None
         if self._back is not None and not (np.abs(self._back) <= _LARGEST).all():
@@ -181,7 +181,9 @@ class FrontEnd:
         rest = waiting[count * self.spec.hop_samples :]
         if not count:
             return np.zeros((0, self.spec.frame_samples)), FrameState(float(samples[-1]), rest)
-        frames = waiting[self.spec.hop_samples * np.arange(count)[:, None] + self._within]
+        step = waiting.itemsize
+        shape, strides = (count, self.spec.frame_samples), (self.spec.hop_samples * step, step)
+        frames = as_strided(waiting, shape, strides, writeable=False)
         return frames, FrameState(float(samples[-1]), rest)
 
     def features(self, frames: Array) -> Array:

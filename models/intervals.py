@@ -88,7 +88,9 @@ def describe_all(spec: IntervalSpec, hop_s: float, heard: Array) -> Array:
     moments, _, bands = heard.shape
     # Each envelope a row of its own: sums along a row do not depend on how many rows there are.
     rows = np.ascontiguousarray(heard.transpose(0, 2, 1)).reshape(moments * bands, -1)
-    rows = rows / np.maximum(rows.std(axis=1, keepdims=True), 1e-9)
+    away = rows - rows.sum(axis=1, keepdims=True) / rows.shape[1]
+    spread = np.sqrt((away * away).sum(axis=1, keepdims=True) / rows.shape[1])
+    rows = rows / np.maximum(spread, 1e-9)
     found = peaks(rows, spec.swings[0])
     # Of each swing those peaks that reach it, as rows of their own.
     swing, at = np.nonzero(found.swing >= np.array(spec.swings)[:, None])

@@ -43,43 +43,38 @@ def measure(spec: FrontEndSpec, features: Array) -> Measures:
 
 def measure_all(spec: FrontEndSpec, features: Array) -> Array:
     """Those of windows (n, k, bands), in the order of `Measures`: (n, 5)."""
-    low, middle, high = np.ascontiguousarray(np.moveaxis(np.matmul(features, _octaves(spec)), -1, 0))
-    top = np.maximum(np.maximum(low, middle), high).max(axis=1, keepdims=True)
-    energy = np.maximum(np.exp(low - top) + np.exp(middle - top) + np.exp(high - top), 1e-30)
-    tenth = max(1, energy.shape[1] // 10)
-    loudest = np.argpartition(energy, -tenth, axis=1)[:, -tenth:]
-    likeness = _autocorrelation(np.log(energy))
-    balance = _chosen(0.5 * (low + middle) - high, loudest).sum(axis=1) / tenth
-    share = _chosen(energy, loudest).sum(axis=1) / energy.sum(axis=1)
+    octaves = np.matmul(_octaves(spec), features.transpose(0, 2, 1))
+    frames = octaves.shape[2]
+    powers = np.exp(octaves - octaves.max(axis=(1, 2), keepdims=True))
+    energy = np.maximum(powers[:, 0] + powers[:, 1] + powers[:, 2], 1e-30)
+    low, middle, high = octaves[:, 0], octaves[:, 1], octaves[:, 2]
+    tenth = max(1, frames // 10)
+    loudest = np.arange(len(energy))[:, None], np.argpartition(energy, -tenth, axis=1)[:, -tenth:]
+    balance = (0.5 * (low + middle) - high)[loudest].sum(axis=1) / tenth
+    share = energy[loudest].sum(axis=1) / energy.sum(axis=1)
+    curves = np.array([np.log(energy), middle, high])
+    centred = curves - curves.sum(axis=2, keepdims=True) / frames
+    power = (centred * centred).sum(axis=2)
+    likeness = _autocorrelation(centred[0], power[0])
     columns = (
         _periodicity(spec, likeness),
         np.minimum(np.maximum(balance, -4.0), 6.0),
-        _correlation(middle, high),
+        _correlation(centred[1], centred[2], np.sqrt(power[1] * power[2])),
         np.log(share),
         np.sqrt(np.minimum(np.maximum(2 - 2 * likeness[:, 1], 0.0), 4.0)),
     )
-    return np.stack(columns, axis=1)
-
-
-def _chosen(x: Array, places: Array) -> Array:
-    """Of each row of x (n, k) the values at its own places (n, m): (n, m)."""
-    return np.asarray(x[np.arange(len(x))[:, None], places])
-
-
-def _without_mean(x: Array) -> Array:
-    """Each row of x (n, k) without its mean."""
-    return np.asarray(x - x.sum(axis=1, keepdims=True) / x.shape[1])
+    return np.array(columns).T
 
 
 @lru_cache
 def _octaves(spec: FrontEndSpec) -> Array:
-    """(bands, 3) weights that average the bands at 25-100, 100-200 and 200-400 Hz; the nearest where there are none."""
+    """(3, bands) weights that average the bands at 25-100, 100-200 and 200-400 Hz; the nearest where there are none."""
     centres_mel = np.linspace(_mel(spec.low_hz), _mel(spec.high_hz), spec.bands + 2)[1:-1]
     members = np.eye(3)[np.searchsorted([_mel(100.0), _mel(200.0)], centres_mel, side="right")]
     for octave, middle_hz in enumerate((62.5, 150.0, 300.0)):
         if not members[:, octave].any():
             members[np.abs(centres_mel - _mel(middle_hz)).argmin(), octave] = 1
-    return np.asarray(members / members.sum(axis=0))
+    return np.ascontiguousarray((members / members.sum(axis=0)).T)
 
 
 def _periodicity(spec: FrontEndSpec, likeness: Array) -> Array:
@@ -94,24 +89,31 @@ def _periodicity(spec: FrontEndSpec, likeness: Array) -> Array:
     return np.asarray(np.minimum(climb[np.arange(len(best)), best], 2.0))
 
 
-def _autocorrelation(x: Array) -> Array:
-    """Unbiased normalised autocorrelation of (n, k), k >= 2, at lags 0 to 3k/4; zeros where x is constant."""
-    frames = x.shape[1]
-    lags = max(2, 3 * frames // 4)
-    centred = _without_mean(x)
-    power = (centred * centred).sum(axis=1, keepdims=True)
-    varies = power > 1e-9 * frames
-    size = fast_length(frames + lags)
+def _autocorrelation(centred: Array, power: Array) -> Array:
+    """Unbiased normalised autocorrelation of (n, k), k >= 2, at lags 0 to 3k/4; zeros where it is constant.
+
+    Args:
+        centred: without its mean.
+        power: (n,) sum of its squares.
+    """
+    frames = centred.shape[1]
+    falling = _falling(frames)
+    size = fast_length(frames + len(falling))
     spectrum = np.fft.rfft(centred, size)
-    products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[:, :lags]
-    scale = frames / (np.where(varies, power, 1.0) * (frames - np.arange(lags)))
-    return np.asarray(np.where(varies, products * scale, 0.0))
+    products = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[:, : len(falling)]
+    varies = power > 1e-9 * frames
+    scale = np.where(varies, 1.0, 0.0) / np.where(varies, power, 1.0)
+    return np.asarray(products * falling * scale[:, None])
 
 
-def _correlation(x: Array, y: Array) -> Array:
-    """Pearson's (n,) of (n, k); 0 where one is constant."""
-    x, y = _without_mean(x), _without_mean(y)
-    scale = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
+@lru_cache
+def _falling(frames: int) -> Array:
+    """(lags,) by how much fewer products there are at each lag."""
+    return frames / (frames - np.arange(max(2, 3 * frames // 4)))
+
+
+def _correlation(x: Array, y: Array, scale: Array) -> Array:
+    """Pearson's (n,) of centred (n, k), whose lengths multiply to `scale` (n,); 0 where one is constant."""
     varies = scale > 1e-9 * x.shape[1]
     alike = (x * y).sum(axis=1) / np.where(varies, scale, 1.0)
     return np.asarray(np.where(varies, np.minimum(np.maximum(alike, -1.0), 1.0), 0.0))

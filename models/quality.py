@@ -179,7 +179,7 @@ def _repeated_share(features: Array) -> Array:
     frames = features.shape[-2]
     if frames < 2:
         return np.ones(features.shape[:-2])
-    level = features.sum(axis=-1)
+    level = features.sum(axis=-1, dtype=np.float64)
     return np.asarray(np.count_nonzero(np.abs(level[..., 1:] - level[..., :-1]) < _SAME, axis=-1) / (frames - 1))
 
 

@@ -96,9 +96,9 @@ class Recent(NamedTuple):
     total: int  # rows since the stretch began
 
 
-def no_rows(columns: int) -> Recent:
+def no_rows(columns: int, dtype: type[np.floating]) -> Recent:
     """A table of so many columns, before any row."""
-    return Recent(np.zeros((0, columns)), (), 0)
+    return Recent(np.zeros((0, columns), dtype=dtype), (), 0)
 
 
 def add(recent: Recent, rows: Array) -> Recent:

@@ -52,8 +52,9 @@ def _advance(bundle: Bundle, works: Sequence[Work]) -> list[list[Decision | Beat
     stretches = [work.stretch for work in works]
     ends = accumulate(len(work.frames) for work in works)
     places = [slice(end - len(work.frames), end) for end, work in zip(ends, works, strict=True)]
-    features = bundle.front_end.features(np.concatenate([work.frames for work in works]))
-    envelopes = bundle.envelopes(features)
+    exact = bundle.front_end.features(np.concatenate([work.frames for work in works]))
+    envelopes = bundle.envelopes(exact)
+    features = exact.astype(np.float32)  # as the networks take them; and half as much to remember
     _find_beats(bundle, stretches, [features[place] for place in places])
     due = [each.due(features[place], envelopes[place]) for each, place in zip(stretches, places, strict=True)]
     moments = [[each for each in found if isinstance(each, Moment)] for found in due]

@@ -30,7 +30,7 @@ class Moment(NamedTuple):
 
     end: int  # frames heard by then
     status: str  # of the decision, if it is sure
-    window: Array  # (k, features), the newest frames
+    window: Array  # (k, features) float32, the newest frames
     envelopes: Array  # (m, bands), of the newest frames
     loudness: Loudness  # of the window
     regularity: Regularity | None  # of the beats told by then; None where the model hears none
@@ -72,8 +72,8 @@ class Stretch:
         self._cut: list[Array] = []  # frames that wait for the engine
         self._waited = 0
         self._asks = self._next_asked(0)
-        self._features = windows.no_rows(spec.features)
-        self._envelopes = windows.no_rows(bundle.envelopes(np.zeros((0, spec.features))).shape[1])
+        self._features = windows.no_rows(spec.features, np.float32)
+        self._envelopes = windows.no_rows(bundle.envelopes(np.zeros((0, spec.features))).shape[1], np.float64)
         self._mean: Array | None = None
         self._standing: int | None = None
         self.pulse = Pulse(bundle.rhythm, start / rate_hz) if bundle.rhythm else None
@@ -105,7 +105,7 @@ class Stretch:
         return frames
 
     def due(self, features: Array, envelopes: Array) -> list[Beat | Moment]:
-        """Remember features (k, features) and envelopes (k, bands) more: the beats they tell, the decisions they ask.
+        """Remember features (k, features) float32 and envelopes (k, bands) more: the beats and decisions they ask for.
 
         The pulse must have been given what was found in them. Of later frames a decision must not know, though they
         may be here already.

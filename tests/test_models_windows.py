@@ -27,7 +27,7 @@ def frames(count: int) -> np.ndarray:
 
 def run(spec: WindowSpec, heard: np.ndarray, cuts: list[int], keep: int) -> tuple[Due, Recent]:
     """The decisions that fall due in a stream that comes in parts, and what each hears."""
-    recent, due = windows.no_rows(2), []
+    recent, due = windows.no_rows(2, np.float64), []
     for start, end in pairwise([0, *sorted(cuts), len(heard)]):
         before = recent.total
         recent = windows.add(recent, heard[start:end])
@@ -109,7 +109,7 @@ def test_a_recordings_windows_by_example(count: int, ends: list[int]) -> None:
 @given(sizes=st.lists(st.integers(0, 12), max_size=8), keep=st.integers(0, 15), count=st.integers(0, 15))
 def test_the_newest_rows_are_cut_from_what_is_kept(sizes: list[int], keep: int, count: int) -> None:
     table = frames(sum(sizes))
-    recent, before = windows.no_rows(2), 0
+    recent, before = windows.no_rows(2, np.float64), 0
     for size in sizes:
         end = before + size
         recent = windows.add(recent, table[before:end])
@@ -124,7 +124,7 @@ def test_the_newest_rows_are_cut_from_what_is_kept(sizes: list[int], keep: int, 
 
 
 def test_a_table_is_left_as_it_was() -> None:
-    held = windows.put_together(windows.add(windows.no_rows(2), frames(9)))
+    held = windows.put_together(windows.add(windows.no_rows(2, np.float64), frames(9)))
     kept = held.rows.copy()
     more = windows.add(held, frames(5))
     assert windows.add(held, frames(0)) is held
