@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_import_leaves_training_packages_alone(modules: str, absent: tuple[str, 
     loaded = set(json.loads(output(sys.executable, "-c", code, cwd=ROOT)))
     assert "numpy" in loaded
     assert not loaded & set(absent)
+
+
+def test_every_file_of_the_models_but_the_networks_is_kept_from_torch() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    listed = next(set(each["source_modules"]) for each in contracts if "models.nets alone" in each["name"])
+    files = {f"models.{path.stem}" for path in (ROOT / "models").glob("*.py")}
+    assert listed == files - {"models.__init__", "models.nets"}
 
 
 def test_streaming_loads_no_training_package_while_it_runs(tmp_path: Path) -> None:
