@@ -316,6 +316,17 @@ def test_page_and_report_tell_one_heart_rate(sure: int, doubted: int, unknown: i
 # ---------------------------------------------------------------------------------------------- deleting
 
 
+@pytest.mark.parametrize("name", ["2026-01-01T000000Z", "bed 3"])
+def test_a_stream_is_listed_under_an_id_by_which_it_is_found(name: str, tmp_path: Path) -> None:
+    """Also where its recording was named like a session."""
+    stream = kept(tmp_path / "2026-11-23T152000Z", name)
+    (row,) = listing.as_json(listing.rows(tmp_path))
+    assert row["id"] == f"2026-11-23T152000Z/{name}"
+    assert listing.at(row["id"], tmp_path) == stream
+    alone = kept(tmp_path, "2026-01-01T000000Z")
+    assert listing.id_of(alone) == alone.name
+
+
 def test_deleting_takes_the_sessions_files_and_the_folder(tmp_path: Path) -> None:
     other, own = kept(tmp_path, "2026-11-23T152001Z"), kept(tmp_path)
     for name in ("x.wav", "x.2.wav", "y.flac", "x.wav.gaps.jsonl", "log.2026-11-23T162000.000Z.jsonl", "summary.json"):

@@ -49,7 +49,8 @@ def is_id(text: str) -> bool:
 
 def id_of(path: Path) -> str:
     """The id of the session that a folder holds."""
-    return path.name if folder.order(path.name) else f"{path.parent.name}/{path.name}"
+    whole = path.parent.name  # looked at first: a stream's own name may be like a session's
+    return f"{whole}/{path.name}" if folder.order(whole) else path.name
 
 
 def _streams(path: Path) -> list[Path]:
