@@ -177,7 +177,10 @@ def test_a_ceiling_of_channels_is_told_where_all_are_asked_for() -> None:
     feed, found = hear(Interface(64), (), until_s=0.5)
     assert len(feed.members) == 32
     (told,) = [x for x in found[31] if isinstance(x, Condition)]
-    assert "names 64 channels, 32 are heard" in told.detail
+    assert "names 64 channels, the first 32 are heard" in told.detail
+    feed, found = hear(Interface(32), (), until_s=0.5)
+    (told,) = [x for x in found[31] if isinstance(x, Condition)]
+    assert "names 32 channels, all are heard; if it is a sound server" in told.detail
     feed, found = hear(Interface(64), (40, 41), until_s=0.5)
     assert [member.name for member in feed.members] == ["ch40", "ch41"]
     assert not [x for x in found[0] if isinstance(x, Condition)]

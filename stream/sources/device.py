@@ -47,10 +47,11 @@ class DeviceSource:
             raise DeviceError(f"{device.name!r} has {available} input channel(s), so there is no channel {wanted}")
         self.device = device
         self.note = ""
-        if spec.channels == () and available >= MOST_CHANNELS:
+        if spec.channels == () and available >= MOST_CHANNELS:  # as many as sound servers name, too
+            heard = "all are heard" if usual == available else f"the first {usual} are heard, others by their numbers"
             self.note = (
-                f"{device.name!r} names {available} channels, {usual} are heard; a sound server repeats and mixes them:"
-                " choose the interface itself"
+                f"{device.name!r} names {available} channels, {heard}; if it is a sound server, which repeats and "
+                "mixes them, choose the interface itself"
             )
         self._backend = backend
         self._spec = spec
