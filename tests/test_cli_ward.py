@@ -231,23 +231,41 @@ def test_a_killed_wards_log_is_whole_up_to_its_last_line(files: list[Path], tmp_
     assert out.exists()
 
 
-def test_more_streams_than_files_may_be_open_at_first(tmp_path: Path) -> None:
-    """A soft limit of 64 open files, as some systems have 256 and people hundreds of recordings."""
-    resource = pytest.importorskip("resource", reason="Windows has no such limit")
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert hard == resource.RLIM_INFINITY or hard > 1000, "the machine itself allows too few: nothing would be shown"
-    path = write_wav(tmp_path / "heart.wav", heart(1.2))
-    names = [shutil.copy(path, tmp_path / f"bed{number}.wav") for number in range(100)]
-    limited = ("sh", "-c", 'ulimit -S -n 64 && exec "$@"', "sh")
-    options = ("--together", "--speed", "max", "--plain", "--session", tmp_path / "kept", "--record", "heart.wav")
-    out = subprocess.run(
-        [*limited, *LAENNEC, "replay", *names, *map(str, options)],
+def limited(limit: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the program with a limit of open files, as ulimit sets it."""
+    pytest.importorskip("resource", reason="Windows has no such limit")
+    return subprocess.run(
+        ["sh", "-c", f'ulimit {limit} && exec "$@"', "sh", *LAENNEC, *map(str, arguments)],
         env=surroundings(),
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
+
+
+def test_more_streams_than_files_may_be_open_at_first(tmp_path: Path) -> None:
+    """A soft limit of 64 open files, as some systems have 256 and people hundreds of recordings, of many channels."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard > 1000, "the machine itself allows too few: nothing would be shown"
+    path = write_wav(tmp_path / "heart.wav", np.stack([heart(1.2)] * 50, axis=1))
+    names = [path, shutil.copy(path, tmp_path / "other.wav")]
+    options = ("--together", "--channels", "all", "--speed", "max", "--plain")
+    out = limited("-S -n 64", "replay", *names, *options, "--session", tmp_path / "kept", "--record", "heart.wav")
     assert (out.returncode, out.stderr) == (0, "")
     assert "total of 100 streams" in out.stdout
-    assert len(list((tmp_path / "kept").glob("*/bed*/summary.json"))) == 100
+    assert len(list((tmp_path / "kept").glob("*/*-ch*/summary.json"))) == 100
+    refused(limited("-n 64", "replay", *names, *options), 3, "other.wav", "too many files are open")
+    kept = ("--session", tmp_path / "more", "--record", "heart.wav")
+    for number in (160, 260, 400):  # of folders, recordings and logs one can't be opened
+        refused(limited(f"-n {number}", "replay", *names, *options, *kept), 2, "more files open at once", "ulimit")
+        assert not list((tmp_path / "more").iterdir())
+
+
+def test_classify_tells_too_many_open_files_from_a_bad_file(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "heart.wav", heart(1.2))
+    names = [path, *(shutil.copy(path, tmp_path / f"{number}.wav") for number in range(31))]
+    done = limited("-n 24", "classify", *names, "--out", tmp_path / "x.csv")
+    refused(done, 3, "of 32 recordings can't be used")
+    assert {"too many files" in line for line in (tmp_path / "x.csv").read_text().splitlines()[1:]} == {True, False}

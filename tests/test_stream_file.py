@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -288,6 +289,49 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "stat", refuse)  # the superuser, who may run this, is refused nothing
     with pytest.raises(InputFileError, match=r"a\.wav: can't be read: Permission denied; check"):
         FileSource(path)
+
+
+@contextlib.contextmanager
+def files_left(count: int) -> Iterator[None]:
+    """This process may open so many more files."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1024), hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        assert len(taken) > count
+        for _ in range(count):
+            os.close(taken.pop())
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_too_many_open_files_are_no_fault_of_the_file(tmp_path: Path) -> None:
+    """However few are left: opening it takes one, and silencing its decoder meanwhile two."""
+    path = wav(tmp_path / "a.wav")
+    refused = []
+    for left in range(4):
+        with files_left(left):
+            try:
+                FileSource(path).close()
+            except InputFileError as error:
+                refused.append((left, str(error)))
+    said = f"{path}: can't be opened: too many files are open at once; hear fewer, or allow more (`ulimit -n`)"
+    assert refused == [(0, said), (2, said)]
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_file_that_is_open_is_heard_though_no_other_can_be_opened(left: int, tmp_path: Path) -> None:
+    source = FileSource(wav(tmp_path / "a.wav"))
+    with files_left(left):
+        blocks = list(source.blocks())
+    assert sum(len(block.samples) for block in blocks) == 8000
 
 
 # Folders

@@ -91,7 +91,11 @@ def _held(path: Path) -> Iterator[None]:
     """Until this is over, `is_kept`; also where the program is killed, it ends with it."""
     with contextlib.ExitStack() as leaving:
         if fcntl:
-            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                descriptor = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                _withdraw(path)
+                raise SettingError(f"{path}: can't be kept: {error.strerror}; give another --session") from error
             leaving.callback(os.close, descriptor)
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -10,6 +11,9 @@ import soundfile
 
 from models.errors import InputFileError
 from stream.sources.quiet import quiet_stderr
+
+#: libsndfile's code for whatever the system refused.
+_SYSTEM_ERROR = 2
 
 
 def check_name(path: Path) -> int:
@@ -44,8 +48,7 @@ def opened(path: Path) -> soundfile.SoundFile:
     try:
         _check_length(path, size)
         with quiet_stderr():  # a damaged MP3's decoder complains there from C
-            # As bytes, since a name need not be text; Windows has names of text alone.
-            file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+            file = _sound(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which says nothing of itself
@@ -56,12 +59,26 @@ def opened(path: Path) -> soundfile.SoundFile:
     return file
 
 
+def _sound(path: Path) -> soundfile.SoundFile:
+    try:
+        # As bytes, since a name need not be text; Windows has names of text alone.
+        return soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
+    except soundfile.LibsndfileError as error:
+        if error.code == _SYSTEM_ERROR:
+            path.open("rb").close()  # raises the system's own error, of which libsndfile keeps nothing
+        raise
+
+
 def no_audio(path: Path) -> InputFileError:
     """A sound file without a single sample."""
     return InputFileError(f"{path}: holds no audio; record it again")
 
 
 def _unreadable(path: Path, error: OSError) -> InputFileError:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return InputFileError(
+            f"{path}: can't be opened: too many files are open at once; hear fewer, or allow more (`ulimit -n`)"
+        )
     return InputFileError(f"{path}: can't be read: {error.strerror}; check its name and permissions")
 
 

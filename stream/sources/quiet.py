@@ -34,7 +34,12 @@ def _stderr_dropped() -> Iterator[None]:
     except OSError:  # standard error is closed already
         yield
         return
-    target = os.open(os.devnull, os.O_WRONLY)
+    try:
+        target = os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # too many files are open: better noise than no sound
+        os.close(saved)
+        yield
+        return
     try:
         os.dup2(target, 2)
         yield

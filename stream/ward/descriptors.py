@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+from collections.abc import Iterator
+
+from models.errors import LaennecError, SettingError
 
 try:
     import resource
@@ -23,3 +27,22 @@ def make_room(streams: int) -> None:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+@contextlib.contextmanager
+def shortage_told() -> Iterator[None]:
+    """Where a log, recording or folder can't be opened because too many files are: another place would not help.
+
+    Raises:
+        SettingError: that is why.
+    """
+    try:
+        yield
+    except (LaennecError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            raise SettingError(
+                "so many streams need more files open at once than the system allows; hear fewer, leave --session "
+                "and --record out, or allow more (`ulimit -n`)"
+            ) from error
+        raise

@@ -40,10 +40,11 @@ class Files:
         names: list[str] = []
         for path in files:  # before the first of a thousand is opened
             check_name(path)
-        make_room(len(files))
+        heard = [channels or range(1, channels_of(path) + 1) for path in files]
+        make_room(sum(map(len, heard)))
         try:
-            for path in files:
-                self._open(path, channels, names)
+            for path, wanted in zip(files, heard, strict=True):
+                self._open(path, wanted, names)
         except LaennecError:
             self.close()
             raise
@@ -52,8 +53,7 @@ class Files:
         found = zip(unique(names), self._sources, strict=True)
         self.members = tuple(Member(name, source.rate_hz, source.description) for name, source in found)
 
-    def _open(self, path: Path, channels: Sequence[int | None], names: list[str]) -> None:
-        wanted = channels or range(1, channels_of(path) + 1)
+    def _open(self, path: Path, wanted: Sequence[int | None], names: list[str]) -> None:
         for channel in wanted:
             source = FileSource(path, channel)
             self._sources.append(source)

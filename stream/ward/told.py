@@ -17,6 +17,7 @@ from stream.sinks.jsonl import JsonlSink, Lines
 from stream.sinks.plain import PlainSink
 from stream.sinks.recorder import Recorder
 from stream.sinks.sink import Sink
+from stream.ward.descriptors import shortage_told
 from stream.ward.feed import Feed, Member
 from stream.ward.ward import Listeners
 
@@ -47,23 +48,30 @@ def opened(output: Output, feed: Feed, bundle: Bundle, screen: bool) -> Iterator
         LaennecError: at the end, where a log could not be written to its end.
     """
     with contextlib.ExitStack() as leaving:
-        names = [member.name for member in feed.members]
-        _check_kept(output, feed)
-        own = leaving.enter_context(folder.begun_ward(output.session, names)) if output.session else None
-        recorders = _recorders(output, feed.members, own)
-        try:
-            logs = [leaving.enter_context(outputs.log_file(each / folder.LOG, output.rotation))() for each in own or ()]
-            log = leaving.enter_context(outputs.log_file(output.log, output.rotation))()
-            told = _sinks(output, feed, bundle, screen, log)
-            for each, member, lines in zip(told, feed.members, logs, strict=bool(logs)):
+        with shortage_told():
+            told = _told(output, feed, bundle, screen, leaving)
+        yield told
+
+
+def _told(output: Output, feed: Feed, bundle: Bundle, screen: bool, leaving: contextlib.ExitStack) -> Told:
+    names = [member.name for member in feed.members]
+    _check_kept(output, feed)
+    own = leaving.enter_context(folder.begun_ward(output.session, names)) if output.session else None
+    recorders = _recorders(output, feed.members, own)
+    try:
+        logs = [leaving.enter_context(outputs.log_file(each / folder.LOG, output.rotation))() for each in own or ()]
+        log = leaving.enter_context(outputs.log_file(output.log, output.rotation))()
+        told = _sinks(output, feed, bundle, screen, log)
+        if logs:
+            for each, member, lines in zip(told, feed.members, logs, strict=True):
                 if lines:
                     each.append(JsonlSink(lines, member.name, outputs.head(bundle, {"source": member.description})))
-        except (LaennecError, OSError):
-            for recorder in recorders:
-                recorder.withdraw()
-            raise
-        listeners = [Listeners(sinks, recorders[k] if recorders else None) for k, sinks in enumerate(told)]
-        yield Told(listeners, own[0].parent if own else None)
+    except (LaennecError, OSError):
+        for recorder in recorders:
+            recorder.withdraw()
+        raise
+    listeners = [Listeners(sinks, recorders[k] if recorders else None) for k, sinks in enumerate(told)]
+    return Told(listeners, own[0].parent if own else None)
 
 
 def _sinks(output: Output, feed: Feed, bundle: Bundle, screen: bool, log: Lines | None) -> list[list[Sink]]:
