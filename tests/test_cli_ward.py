@@ -7,9 +7,11 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import failing_model
 import numpy as np
 import pytest
 import soundfile
@@ -27,6 +29,10 @@ from program import (
     surroundings,
     write_wav,
 )
+from typer.testing import CliRunner
+
+from laennec import app
+from models.errors import LaennecError
 
 
 @pytest.fixture
@@ -51,24 +57,38 @@ def of_stream(name: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def refused_here(*arguments: object, code: int, words: tuple[str, ...]) -> None:
+    """Run the command in this process, which has not to start first: it is to refuse, and to print nothing."""
+    done = CliRunner().invoke(app, [*map(str, arguments)])
+    assert isinstance(done.exception, LaennecError)
+    assert (done.exception.exit_code, done.output) == (code, "")
+    for word in words:
+        assert word in str(done.exception)
+
+
 def told(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found[1:]
 
 
-def test_streams_of_one_log_are_those_that_each_file_has_alone(files: list[Path], tmp_path: Path) -> None:
-    log = tmp_path / "ward.jsonl"
-    out = succeed("replay", *files, "--together", "--speed", "max", "--json", "--log", log)
-    assert out == log.read_text()
+def test_a_stream_of_one_log_is_that_which_its_file_has_alone(files: list[Path], tmp_path: Path) -> None:
+    log, alone, out = tmp_path / "ward.jsonl", tmp_path / "alone.jsonl", tmp_path / "x.csv"
+    assert succeed("replay", *files, "--together", "--speed", "max", "--json", "--log", log) == log.read_text()
     found = lines(log)
     assert list(found[0]) == ["type", "schema", "laennec", "model", "streams", "settings", "started"]
     assert list(found[0]["streams"]) == NAMES
     assert all(list(line)[:2] == ["type", "stream"] for line in found[1:])
-    for name, file in zip(NAMES, files, strict=True):
-        own, alone = of_stream(name, found), tmp_path / "alone.jsonl"
-        check_session(own)
-        succeed("replay", file, "--speed", "max", "--quiet", "--log", alone)
-        assert told(own) == told(lines(alone))
-        assert own[0]["source"] == lines(alone)[0]["source"]
+    for name in NAMES:
+        check_session(of_stream(name, found))
+    succeed("replay", files[2], "--speed", "max", "--quiet", "--log", alone)
+    own = of_stream("bed 3", found)
+    assert told(own) == told(lines(alone))
+    assert own[0]["source"] == lines(alone)[0]["source"]
+    refused(run("report", log, "--out", out), 3, "3 streams", "--stream", "murmur, normal, bed 3")
+    assert not out.exists()
+    succeed("report", log, "--out", out, "--stream", "bed 3")
+    refused_here("report", alone, "--stream", "bed 3", "--out", out, code=3, words=("leave --stream out",))
+    succeed("report", alone, "--out", tmp_path / "y.csv")
+    assert out.read_text() == (tmp_path / "y.csv").read_text()
 
 
 def test_lines_begin_with_the_streams_name(files: list[Path]) -> None:
@@ -82,43 +102,27 @@ def test_lines_begin_with_the_streams_name(files: list[Path]) -> None:
 
 
 def test_a_folder_for_each_stream_is_a_session_of_its_own(files: list[Path], tmp_path: Path) -> None:
-    parent = tmp_path / "kept"
+    parent, (murmur, bed) = tmp_path / "kept", (files[0], files[2])
     options = ("--together", "--speed", "max", "--plain", "--session", parent, "--record", "heart.wav")
-    out = succeed("replay", *files, *options)
+    out = succeed("replay", murmur, bed, *options)
     (ward,) = parent.iterdir()
     assert out.splitlines()[-1] == f"kept in {ward}"
-    assert sorted(folder.name for folder in ward.iterdir()) == sorted(NAMES)
-    for name, file in zip(NAMES, files, strict=True):
-        assert sorted(each.name for each in (ward / name).iterdir()) == ["heart.wav", "log.jsonl", "summary.json"]
-        check_session(lines(ward / name / "log.jsonl"))
-        np.testing.assert_array_equal(soundfile.read(ward / name / "heart.wav")[0], soundfile.read(file)[0])
-        report = tmp_path / f"{name}.txt"
-        assert "reported" in succeed("report", ward / name, "--out", report)
-        assert report.read_text()
+    assert sorted(folder.name for folder in ward.iterdir()) == ["bed 3", "murmur"]
+    for file in (murmur, bed):
+        own = ward / file.stem
+        assert sorted(each.name for each in own.iterdir()) == ["heart.wav", "log.jsonl", "summary.json"]
+        check_session(lines(own / "log.jsonl"))
+        np.testing.assert_array_equal(soundfile.read(own / "heart.wav")[0], soundfile.read(file)[0])
     listed = json.loads(succeed("sessions", parent, "--json"))
-    assert [row["id"] for row in listed] == [f"{ward.name}/{name}" for name in sorted(NAMES)]
+    assert [row["id"] for row in listed] == [f"{ward.name}/bed 3", f"{ward.name}/murmur"]
     assert f"{ward.name}/murmur" in succeed("session", "show", f"{ward.name}/murmur", "--in", parent)
-    by_id = tmp_path / "by-id.csv"
-    succeed("report", f"{ward.name}/normal", "--in", parent, "--out", by_id)
-    assert by_id.exists()
-    refused(run("report", ward, "--out", tmp_path / "x.txt"), 3, "3 streams", ward / "bed 3")
-    for name in NAMES:
+    report = tmp_path / "by-id.csv"
+    succeed("report", f"{ward.name}/bed 3", "--in", parent, "--out", report)
+    assert report.exists()
+    refused(run("report", ward, "--out", tmp_path / "x.txt"), 3, "2 streams", ward / "bed 3")
+    for name in ("murmur", "bed 3"):
         succeed("session", "rm", f"{ward.name}/{name}", "--in", parent, "--yes")
     assert list(parent.iterdir()) == [], "the folder of all goes with the last"
-
-
-def test_a_report_asks_which_stream_of_a_log(files: list[Path], tmp_path: Path) -> None:
-    log, out = tmp_path / "ward.jsonl", tmp_path / "x.csv"
-    succeed("replay", *files, "--together", "--speed", "max", "--quiet", "--log", log)
-    refused(run("report", log, "--out", out), 3, "3 streams", "--stream", "murmur, normal, bed 3")
-    refused(run("report", log, "--out", out, "--stream", "nobody"), 3, "none called nobody", "murmur")
-    assert not out.exists()
-    succeed("report", log, "--out", out, "--stream", "bed 3")
-    alone = tmp_path / "alone.jsonl"
-    succeed("replay", files[2], "--speed", "max", "--quiet", "--log", alone)
-    refused(run("report", alone, "--out", out, "--stream", "bed 3"), 3, "leave --stream out")
-    succeed("report", alone, "--out", tmp_path / "y.csv")
-    assert out.read_text() == (tmp_path / "y.csv").read_text()
 
 
 def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -132,18 +136,15 @@ def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert not (tmp_path / "kept-three-ch2.wav").exists()
 
 
-def test_a_bad_file_is_refused_before_anything_starts(files: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["text.wav", "missing.wav"])
+def test_a_bad_file_is_refused_before_anything_starts(name: str, files: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    log = tmp_path / "ward.jsonl"
-    for bad in (tmp_path / "text.wav", tmp_path / "missing.wav"):
-        done = run("replay", *files, bad, "--together", "--log", log, "--record", tmp_path / "kept.wav")
-        refused(done, 3, bad)
-        assert done.stdout == ""
-        assert not log.exists()
-        assert not list(tmp_path.glob("kept*"))
-    done = run("replay", *files, bad, "--together", "--session", tmp_path / "sessions")
-    refused(done, 3, bad)
-    assert not (tmp_path / "sessions").exists()
+    before = sorted(tmp_path.iterdir())
+    kept = {"text.wav": ("--log", "ward.jsonl"), "missing.wav": ("--session", "sessions")}[name]
+    done = run("replay", *files, tmp_path / name, "--together", *kept, "--record", "kept.wav", cwd=tmp_path)
+    refused(done, 3, tmp_path / name)
+    assert done.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_file_that_is_spoilt_inside_ends_alone_with_code_3(files: list[Path], tmp_path: Path) -> None:
@@ -158,14 +159,13 @@ def test_a_file_that_is_spoilt_inside_ends_alone_with_code_3(files: list[Path], 
     assert ends["murmur"]["ledger"]["captured"] == 36_000
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_every_stream_in_good_order(number: int, files: list[Path], tmp_path: Path) -> None:
+def test_a_signal_ends_every_stream_in_good_order(files: list[Path], tmp_path: Path) -> None:
     log, kept = tmp_path / "ward.jsonl", tmp_path / "kept.wav"
     with started("replay", *files, "--together", "--plain", "--log", log, "--record", kept) as process:
         for _ in range(3):
             assert process.stdout is not None
             assert "listening" in process.stdout.readline()
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, err) == (0, "")
     found = lines(log)
@@ -192,10 +192,15 @@ def test_a_signal_ends_every_stream_in_good_order(number: int, files: list[Path]
     ],
 )
 def test_options_that_make_no_sense_together_are_refused(
-    options: tuple[str, ...], words: tuple[str, ...], files: list[Path], tmp_path: Path
+    options: tuple[str, ...],
+    words: tuple[str, ...],
+    files: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    refused(run("replay", *files, *options, cwd=tmp_path), 2, *words)
+    monkeypatch.chdir(tmp_path)
+    refused_here("replay", *files, *options, code=2, words=words)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -204,8 +209,7 @@ def test_nothing_that_is_heard_is_written_over(files: list[Path], tmp_path: Path
     heard = {path: path.read_bytes() for path in tmp_path.iterdir()}
     done = run("replay", *files, tmp_path / "kept-murmur.wav", "--together", "--record", tmp_path / "kept.wav")
     refused(done, 2, "kept-murmur.wav", "overwrite")
-    done = run("replay", *files, "--together", "--log", files[0])
-    refused(done, 2, "murmur.wav", "overwrite")
+    refused_here("replay", *files, "--together", "--log", files[0], code=2, words=("murmur.wav", "overwrite"))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == heard
 
 
@@ -229,6 +233,25 @@ def test_a_killed_wards_log_is_whole_up_to_its_last_line(files: list[Path], tmp_
     out = tmp_path / "x.csv"
     succeed("report", log, "--stream", found[1]["stream"], "--out", out)
     assert out.exists()
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_a_model_that_fails_at_an_end_is_one_line_and_code_5(gap: bool, files: list[Path], tmp_path: Path) -> None:
+    log, kept = tmp_path / "x.jsonl", tmp_path / "kept.wav"
+    how = ("--fault", "drop=1@4") if gap else ("--together", "--record", kept)
+    arguments = ("replay", *files[: 1 if gap else 3], *how, "--speed", "max", "--plain", "--log", log)
+    done = subprocess.run(
+        [sys.executable, failing_model.__file__, *map(str, arguments)],
+        env=surroundings(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused(done, 5) == f"laennec: {failing_model.SAID}"
+    for found in [lines(log)] if gap else [of_stream(name, lines(log)) for name in NAMES]:
+        assert check_session(found)["reason"] == failing_model.SAID
+    assert done.stdout.count(f"end: {failing_model.SAID}; ") == (1 if gap else 3)
 
 
 def limited(limit: str, *arguments: object) -> subprocess.CompletedProcess[str]:

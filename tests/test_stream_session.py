@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+import failing_model
 import numpy as np
 import pytest
 import soundfile
@@ -28,7 +29,7 @@ from models import bundle as bundles
 from models.bundle import Bundle
 from models.classes import CLASSES
 from models.decide import STATUSES, Decision
-from models.errors import DeviceError, InputFileError, LaennecError, SettingError
+from models.errors import DeviceError, InputFileError, LaennecError, ModelError, SettingError
 from stream import display, options, outputs, past
 from stream.block import Block, Samples
 from stream.monitor.keyboard import NoKeyboard
@@ -406,6 +407,23 @@ def test_a_log_on_a_full_disk_is_one_refusal(bundle: Bundle) -> None:
 
     with pytest.raises(LaennecError, match=r"/dev/full.*free some space"):
         log()
+
+
+def test_a_model_that_fails_at_a_gap_leaves_every_sink_its_end(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_model.install(monkeypatch)
+    sound = heart(6.0, 4000)
+    logs = [io.StringIO(), io.StringIO()]
+    source = ListSource([Block(sound[:12_000], 0, 4000), Block(sound[12_000:], 16_000, 4000, 4_000, "away")])
+    with pytest.raises(ModelError, match=failing_model.SAID):
+        Session(source, bundle, [JsonlSink(log, "log", {}) for log in logs]).run()
+    assert source.closed
+    for log in logs:
+        (end,) = [line for line in lines(log.getvalue()) if line["type"] == "end"]
+        assert end == lines(log.getvalue())[-1]
+        assert end["reason"] == failing_model.SAID
+        ledger = end["ledger"]
+        assert ledger["captured"] == ledger["analysed"] + ledger["dropped"] + ledger["discarded"] == 12_000
+        assert [line for line in lines(log.getvalue()) if line["type"] == "decision"]
 
 
 def test_a_fault_of_our_own_still_closes_everything(bundle: Bundle, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import failing_model
 import numpy as np
 import pytest
 import soundfile
@@ -275,6 +276,30 @@ def test_a_model_that_fails_ends_every_log(bundle: Bundle, monkeypatch: pytest.M
         Ward(ListFeed([4000] * 3, [[(k, block) for k in range(3)]]), bundle, listeners).run()
     for stream in written:
         assert told(stream)[-1]["reason"] == "it fails on this sound; give another"
+
+
+def adds_up(end: dict[str, Any]) -> bool:
+    ledger = end["ledger"]
+    return bool(ledger["captured"] == ledger["analysed"] + ledger["dropped"] + ledger["discarded"])
+
+
+def test_a_model_that_fails_as_one_stream_ends_leaves_every_log_its_end(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The samples of all are counted, and what was heard before is decided."""
+    failing_model.install(monkeypatch)
+    written, listeners = logs(2)
+    blocks = [Block(heart(3.0, 4000, seed), 0, 4000) for seed in (0, 1)]
+    feed = ListFeed([4000, 4000], [[(0, blocks[0]), (1, blocks[1])], [(0, Over("end of input"))]])
+    with pytest.raises(ModelError, match=failing_model.SAID):
+        Ward(feed, bundle, listeners).run()
+    assert feed.closed
+    for stream in written:
+        (end,) = [line for line in told(stream) if line["type"] == "end"]
+        assert end == told(stream)[-1]
+        assert end["reason"] == failing_model.SAID
+        assert (adds_up(end), end["ledger"]["captured"]) == (True, 12_000)
+        assert [line for line in told(stream) if line["type"] == "decision"]
 
 
 def test_an_answer_is_held_as_long_as_its_kind_stays(bundle: Bundle) -> None:
