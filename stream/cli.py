@@ -123,6 +123,7 @@ def listen(
     A device that goes away is waited for, and opened again; the time between is counted as lost.
 
     With --channels each channel of one interface is a stream of its own, a row on the screen.
+    Pause, marks and recording by key are there for a single stream alone.
     """
     from stream import remembered, running, wedged
     from stream.other_input import Input, Inputs
@@ -192,6 +193,7 @@ def replay(
     """Hear recordings as simulated streams, one after the other or --together.
 
     All names are checked before the first is heard. On the screen ? explains the keys.
+    Pause, marks and recording by key are not there with --together or --channels.
     """
     from stream import running
     from stream.sources.file import FileSource

@@ -105,9 +105,9 @@ def test_links_in_documents_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)
-def test_the_monitors_pictures_are_those_of_today(name: str) -> None:
+def test_the_screens_pictures_are_those_of_today(name: str) -> None:
     kept = (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8")
-    assert pictures.draw(pictures.PICTURES[name]) == kept, "the screen looks different now: make pictures"
+    assert pictures.PICTURES[name]() == kept, "the screen looks different now: make pictures"
     assert f"(docs/{name}.svg)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

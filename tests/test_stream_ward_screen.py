@@ -194,7 +194,9 @@ def test_letters_move_as_arrows_do() -> None:
 
 def test_help_opens_and_closes() -> None:
     view, _ = pressed(WardView(), Key("text", "?"), Room(5, 5))
-    assert "PgUp PgDn" in "\n".join(shown(ward(row("a"), help=view.help), (80, 24)))
+    text = "\n".join(shown(ward(row("a"), help=view.help), (80, 24)))
+    assert "PgUp PgDn" in text
+    assert "space m r only where one heart alone is heard " in text
     assert not pressed(view, Key("escape"), Room(5, 5))[0].help
 
 

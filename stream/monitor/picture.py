@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, Group
 from rich.segment import Segment
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from stream.monitor.layout import render
+from stream.monitor import layout
 from stream.monitor.palette import THEMES, Theme, ThemeName, themed
-from stream.snapshot import Snapshot
 
 # Rich's frame loads its font from a server and names its maker's; a picture of ours names no address.
 _ADDRESSES = re.compile(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", re.DOTALL)
 
 
-def svg(snapshot: Snapshot, width: int, height: int, title: str, name: ThemeName = ThemeName.DARK) -> str:
-    """Draw a snapshot as it looks on a terminal of `width` x `height` cells.
+def svg(
+    snapshot: object,
+    width: int,
+    height: int,
+    title: str,
+    name: ThemeName = ThemeName.DARK,
+    render: Callable[..., Group] = layout.render,
+) -> str:
+    """Draw a snapshot as it looks on a terminal of `width` x `height` cells; `render` as for `Screen`.
 
     Returns:
         An SVG document that refers to nothing outside itself, the same for the same snapshot.

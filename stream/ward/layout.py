@@ -22,6 +22,7 @@ _KEYS = (
     ("↑ ↓  j k", "one stream up, down"),
     ("PgUp PgDn", "a screen up, down"),
     ("Home End", "the first, the last stream"),
+    ("space m r", "only where one heart alone is heard"),
     ("?  Esc", "close this"),
     ("q", "quit, as Ctrl-C"),
 )
