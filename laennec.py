@@ -31,6 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+#: Of a line that says why; a file's name may be longer.
+_LONGEST = 1500
 for part in (stream_app, classify_app, sessions_app, report_app, tools_app, train_app, export_app):
     app.add_typer(part)
 
@@ -81,6 +83,8 @@ def _let_go_of_signals() -> None:
 
 
 def _refuse(line: str, exit_code: int) -> NoReturn:
+    if len(line) > _LONGEST:  # what names something without end: how it begins, and the fix, which is at the end
+        line = f"{line[: _LONGEST // 2]} [...] {line[-_LONGEST // 2 :]}"
     print(f"laennec: {line}", file=sys.stderr)  # noqa: T201 - the one line
     sys.exit(exit_code)
 

@@ -67,6 +67,8 @@ def end_with_parent() -> None:
 
 def main(name: str, folder: Path, settings: dict[str, Any]) -> None:
     """Serve, until nobody asks any more."""
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("error: processes are pinned to a core and end with their parent: run the benchmarks on Linux")
     end_with_parent()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -75,7 +75,10 @@ def several(paths: Sequence[Path], model: Bundle, channel: int | None = None) ->
 
 
 def heard(paths: Iterable[Path], model: Bundle, channel: int | None = None) -> Generator[Row, None, None]:
-    """As `several`, each row once it and those before it are known. Memory does not grow with lengths or number.
+    """As `several`, each row once it and those before it are known.
+
+    Memory does not grow with the number of recordings, and with the lengths of those that are open by no more than some
+    130 bytes for each second (see `Whole`).
 
     A few files are open at a time, and their pipelines are stepped together; where one ends the next takes its place.
     """

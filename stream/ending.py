@@ -21,7 +21,7 @@ class Tally:
 
     Attributes:
         begun: one more than `written` while a row is being written.
-        written: those that the table holds.
+        written: those that the table holds, or the file of what was heard again; not those that are to be heard again.
         total: those that it is to hold; None as long as that is not known.
         todo: recordings that are to be heard now.
         resumable: whether --resume can go on with the table.

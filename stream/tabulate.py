@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from stream.ending import Tally
+from stream.tables.again import key, shown
 from stream.tables.lines import Row
 from stream.tables.out import Out
 
@@ -21,7 +22,8 @@ def tabulate(
 ) -> Iterator[Row]:
     """Write a row for each recording that has none yet. Those whose row holds an error are tried again.
 
-    A row that is made again takes the old one's place, so that the table is as if made in one go.
+    A row that is made again takes the old one's place once all are, so that the table is as if made in one go; until
+    then it is kept beside the table.
 
     Args:
         paths: all recordings.
@@ -33,31 +35,31 @@ def tabulate(
         Each row, once it is there.
     """
     left, again = _split(paths, out.rows())
-    tally.begun = tally.written = len(paths) - len(left)
     tally.todo = len(left) + len(again)
+    tally.begun = tally.written = len(paths) - tally.todo
     if again:
-        made: defaultdict[str, deque[Row]] = defaultdict(deque)
-        with closing(hear(again)) as rows:
-            for row in rows:
-                made[_key(row)].append(row)
-                yield row
-        out.replace(_merged(out.rows(), made))
-    with closing(hear(left)) as rows:
+        yield from _told(hear(again), out.write_again, tally)
+        out.settle()
+    yield from _told(hear(left), out.write, tally)
+
+
+def _told(made: Generator[Row, None, None], write: Callable[[Row], None], tally: Tally) -> Iterator[Row]:
+    with closing(made) as rows:
         for row in rows:
             tally.begun += 1
-            out.write(row)
+            write(row)
             tally.written += 1
             yield row
 
 
 def _split(paths: Sequence[Place], rows: Iterator[Row]) -> tuple[Sequence[Place], list[Place]]:
     """The recordings that have no row, and those to be tried again. One that is named twice has two rows."""
-    held: Counter[tuple[str, bool]] = Counter((_key(row), bool(row["error"])) for row in rows)
+    held: Counter[tuple[str, bool]] = Counter((key(row), bool(row["error"])) for row in rows)
     if not held:
         return paths, []
     left, again = [], []
     for path in paths:
-        name = _shown(str(path))
+        name = shown(str(path))
         kind = next((failed for failed in (False, True) if held[name, failed]), None)
         if kind is None:
             left.append(path)
@@ -66,18 +68,3 @@ def _split(paths: Sequence[Place], rows: Iterator[Row]) -> tuple[Sequence[Place]
             if kind:
                 again.append(path)
     return left, again
-
-
-def _merged(rows: Iterator[Row], made: dict[str, deque[Row]]) -> Iterator[Row]:
-    for row in rows:
-        anew = made.get(_key(row)) if row["error"] else None
-        yield anew.popleft() if anew else row
-
-
-def _key(row: Row) -> str:
-    return _shown(row["path"])
-
-
-def _shown(name: str) -> str:
-    """As a table shows it, which holds no bytes that are no text."""
-    return name.encode("utf-8", "replace").decode("utf-8")

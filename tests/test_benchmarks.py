@@ -267,6 +267,21 @@ def test_an_end_before_the_end_leaves_nothing_behind(tmp_path: Path, number: sig
     assert not [path for path in tmp_path.iterdir() if path in (out, results) or path.is_dir()]
 
 
+@pytest.mark.parametrize("module", ["benchmarks.worker", "benchmarks.__main__"])
+def test_a_system_without_linuxs_calls_is_refused_in_one_line(module: str, tmp_path: Path) -> None:
+    elsewhere = f"""
+import os, runpy, sys
+del os.sched_setaffinity
+sys.argv[1:] = {["benchmarks.ours.streams", str(tmp_path), "{}"] if "worker" in module else []}
+runpy.run_module({module!r}, run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", elsewhere], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: processes are pinned to a core")
+    assert line.endswith("run the benchmarks on Linux")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -116,6 +116,12 @@ def test_nothing_to_classify_is_one_line_and_begins_no_table(tmp_path: Path) -> 
         assert run("classify", *paths, cwd=tmp_path).stdout == ""
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "s3://" + "y " * 2500, "z" * 5000 + "://a.wav"])
+def test_a_name_without_end_is_not_repeated_whole(name: str) -> None:
+    line = refused(run("classify", name), 2 if "://" in name else 3, name[:50], "give")
+    assert len(line) < 1600
+
+
 def test_an_empty_folder_and_a_missing_path_do_not_keep_the_rest_from_being_classified(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     write_wav(tmp_path / "good.wav", heart(5.0))

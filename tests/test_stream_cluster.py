@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_another_version_on_a_node_is_refused(nodes: ray_nodes.Cluster, archive:
     (newer / "METADATA").write_text("Metadata-Version: 2.1\nName: laennec\nVersion: 99.0\n")
     env = ray_nodes.COMMON | {"PYTHONPATH": os.pathsep.join([str(tmp_path), surroundings()["PYTHONPATH"]])}
     done = run("classify", archive, "--engine", "ray", "--address", nodes.address, **env)
-    refused(done, 1, "node ", "has laennec 0.1.0, not 99.0; install the same laennec on every node")
+    refused(done, 1, "node ", f"has laennec {version('laennec')}, not 99.0; install the same laennec on every node")
 
 
 def test_a_head_that_is_lost_ends_the_run_and_leaves_the_rows(

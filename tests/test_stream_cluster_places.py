@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +248,74 @@ def test_a_model_that_was_altered_meanwhile_is_not_sent(tmp_path: Path) -> None:
     path.write_bytes(b"x")
     with pytest.raises(ModelError, match="was altered just now"):
         hearing.task(model, None)
+
+
+def test_a_model_that_a_node_refuses_is_named_as_the_user_knows_it(task: hearing.Task) -> None:
+    hearing._loaded.cache_clear()
+    with pytest.raises(ModelError) as told:
+        hearing._loaded(replace(task, model=b"x"))
+    assert str(told.value).startswith(f"{bundles.SHIPPED.name}: ")
+    assert hearing._loaded(task).path == Path(bundles.SHIPPED.name)
+
+
+# How the driver is waited for, and kept
+
+
+@pytest.mark.parametrize("quiet", ["from the start", "in between", "never"])
+def test_a_cluster_that_gives_no_row_is_waited_for_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quiet: str
+) -> None:
+    ours, theirs = Pipe()
+    pauses = {"from the start": (0.5, 0.5), "in between": (0.0, 0.5), "never": (0.0, 0.0)}[quiet]
+
+    def answer() -> None:
+        theirs.send(None)
+        theirs.send(None)
+        for index, pause_s in enumerate(pauses):
+            time.sleep(pause_s)
+            theirs.send([{"path": str(index)}])
+        theirs.send(None)
+
+    @contextlib.contextmanager
+    def driver(_: Any) -> Iterator[Any]:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield ours
+        thread.join()
+
+    monkeypatch.setattr(engine, "_driver", driver)
+    monkeypatch.setattr(engine, "_QUIET_S", 0.2)
+    assert [row["path"] for row in engine.rows(["x.wav"], bundles.load(), None, None, None)] == ["0", "1"]
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == (quiet != "never")
+    assert all("no row from the Ray cluster for 0.2 s" in line and "`ray status`" in line for line in said)
+
+
+#: Drives until its tidier would have ended it, were that not kept.
+DRIVEN = """
+import gc, subprocess, sys, time
+from multiprocessing import Pipe
+from pathlib import Path
+from models.errors import LaennecError
+from stream.cluster import driver
+
+def join(order):
+    subprocess._active.clear()  # where Popen itself keeps what was dropped; nothing promises that
+    gc.collect()
+    time.sleep(1.5)
+    raise LaennecError("lived")
+
+driver._join = join
+ours, theirs = Pipe()
+folder = Path(sys.argv[1])
+driver.drive(theirs, driver.Order((), None, None, None, folder))
+Path(f"{folder}.said").write_text(str(ours.recv()))
+"""
+
+
+def test_what_tidies_up_after_the_driver_lets_it_live_and_then_does(tmp_path: Path) -> None:
+    folder = tmp_path / "driver"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", DRIVEN, str(folder)], env=surroundings(), timeout=60, check=False)
+    assert Path(f"{folder}.said").read_text() == "lived"
+    ray_nodes.until(lambda: not folder.exists(), 20)

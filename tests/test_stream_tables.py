@@ -15,7 +15,7 @@ from conftest import skip_or_fail
 
 from models.errors import LaennecError, SettingError
 from stream.ending import Tally
-from stream.tables import origin, out, parquet
+from stream.tables import lock, origin, out, parquet
 from stream.tables.lines import Csv, Jsonl, Row
 from stream.tables.origin import Origin
 from stream.tabulate import tabulate
@@ -26,6 +26,7 @@ ROWS: list[Row] = [
     {"path": "a, b.wav", "label": None, "p": 0.25, "error": 'x: "no"; do'},
     {"path": "é.wav", "label": "ok", "p": 1.0, "error": None},
     {"path": "two\nlines\r.wav", "label": "ok", "p": 1e-06, "error": None},
+    {"path": "one\rline.wav", "label": "ok", "p": 0.5, "error": None},
     {"path": "last.wav", "label": "murmur", "p": 0.1 + 0.2, "error": None},
 ]
 NAMES = ("rows.csv", "rows.jsonl", "rows.parquet")
@@ -130,7 +131,7 @@ def test_a_table_that_was_cut_anywhere_is_gone_on_with(tmp_path: Path, name: str
             for row in ROWS[len(rows) :]:
                 table.write(row)
         assert path.read_bytes() == whole
-    assert held == {0, 1, 2, 3, 4}
+    assert held == set(range(len(ROWS) + 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -165,7 +166,16 @@ def test_a_table_of_another_origin_is_left_alone(tmp_path: Path, name: str, fiel
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("told", [None, b"", b"[]", b"{", b'{"laennec": "0.1.0", "model": 5}', b"[" * 9999])
+ODD = [
+    json.dumps({"laennec": version, "model": {"id": model, "sha256": sha256}, "channel": channel}).encode()
+    for version, model, sha256, channel in [
+        (5, "tiny-1", "ab", None), ("0.1.0", [], "ab", None), ("0.1.0", "tiny-1", 5, None),
+        ("0.1.0", "tiny-1", None, None), ("0.1.0", "tiny-1", "ab", "left"),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", [None, b"", b"[]", b"{", b'{"laennec": "0.1.0", "model": 5}', *ODD, b"[" * 9999])
 def test_a_table_that_nobody_knows_the_origin_of_is_left_alone(tmp_path: Path, told: bytes | None) -> None:
     path = tmp_path / "rows.csv"
     write(path, ROWS)
@@ -201,6 +211,24 @@ def test_what_is_no_table_is_left_as_it_is(tmp_path: Path, name: str, data: byte
     assert path.read_bytes() == data
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet.part.jsonl"])
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("path", 5), ("path", None), ("error", [1]), ("label", 0), ("p", "x"), ("p", True), ("p", {}), ("p", 10**400),
+     ("p", 2**53 + 1), ("p", float("nan"))],
+)  # fmt: skip
+def test_a_row_with_a_value_of_another_kind_is_refused_before_any_work(
+    tmp_path: Path, name: str, column: str, value: Any
+) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1] | {column: value}) + "\n")
+    origin.write(path, ORIGIN)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(SettingError, match=rf"{name}: is damaged after 1 rows.*give another --out, or leave out --res"):
+        write(tmp_path / name.removesuffix(".part.jsonl"), ROWS, resume=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
 def test_a_table_that_is_damaged_in_its_middle_is_left_as_it_is(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -222,7 +250,7 @@ def test_without_resume_an_older_table_is_put_away_with_its_origin(tmp_path: Pat
     assert kept.read_bytes() == older
     known = parquet.origin_of(kept, COLUMNS) if path.suffix == ".parquet" else origin.read(kept)
     assert known == ORIGIN
-    assert len(read(path)) == 2
+    assert len(read(path)) == len(ROWS[2:])
 
 
 # Parquet
@@ -244,6 +272,49 @@ def test_parquet_has_types_nulls_row_groups_and_its_origin(tmp_path: Path, monke
     assert file.num_row_groups == 2
     assert file.read().to_pylist() == ROWS
     assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+
+
+def test_a_parquet_of_other_types_is_left_as_it_is(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet as written_by
+
+    path, told = tmp_path / "rows.parquet", {b"laennec": json.dumps(ORIGIN.as_json).encode()}
+    odd = pa.Table.from_pylist([dict.fromkeys(COLUMNS, 1)])
+    written_by.write_table(odd.replace_schema_metadata(told), path)
+    with pytest.raises(SettingError, match=r"rows\.parquet: is no table of these columns"):
+        write(path, ROWS, resume=True)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_parquet_whose_page_is_damaged_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    write(path, ROWS)
+    data = bytearray(path.read_bytes())
+    data[4:60] = b"\xff" * 56  # the first page's head; the file's end, which says where it is, stays
+    path.write_bytes(data)
+    with pytest.raises(SettingError, match=r"rows\.parquet: is damaged after 0 rows.*leave out --resume"):
+        write(path, ROWS, resume=True)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == data
+
+
+def test_a_parquet_that_may_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.parquet"
+    write(path, ROWS)
+
+    def denied(_: Path) -> None:  # as for all but the superuser, who may run this
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(parquet, "_opened", denied)
+    with pytest.raises(SettingError, match=r"rows\.parquet: can't be read: Permission denied; give another --out"):
+        write(path, ROWS, resume=True)
+
+
+def test_a_parquet_that_can_not_be_made_leaves_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    with pytest.raises(ValueError, match="convert"):
+        parquet.write(path, COLUMNS, [ROWS[0], ROWS[1] | {"p": "x"}], ORIGIN)
+    assert list(tmp_path.iterdir()) == []
 
 
 def killed_after(path: Path, rows: int, resume: bool) -> None:
@@ -271,7 +342,7 @@ def test_a_parquet_that_cannot_be_gone_on_with_keeps_what_it_holds(tmp_path: Pat
     """Killed while more rows come: the older ones stay where they are until all are there."""
     path = tmp_path / "rows.parquet"
     write(path, ROWS[:2])
-    for _ in range(2):
+    for _ in ROWS[2:]:
         killed_after(path, 1, resume=True)
         assert read(path) == ROWS[:2]
     write(path, [], resume=True)
@@ -319,3 +390,86 @@ def test_recordings_with_a_row_are_left_out_and_failed_ones_tried_again(tmp_path
     calls, tally = tabulated(path, names, good=False)
     assert calls == []
     assert (tally.written, tally.todo) == (7, 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_what_was_heard_again_before_the_end_is_kept(tmp_path: Path, name: str, after: int) -> None:
+    """Killed while those that failed are tried again: none that was is heard once more, and its row is the new one."""
+    names = ["bad-0", "a", "bad-1", "bad-1", "bad-2"]
+    path, at_once = tmp_path / name, tmp_path / f"at-once{Path(name).suffix}"
+    tabulated(path, names, good=False)
+    calls: list[list[str]] = []
+    tally = Tally()
+    with contextlib.suppress(KeyboardInterrupt), out.opened(path, COLUMNS, ORIGIN, resume=True) as table:
+        found = [Path(name) for name in [*names, "z"]]
+        rows = tabulate(found, lambda paths: heard(paths, calls, True), table, tally)  # type: ignore[arg-type,return-value]
+        for count, _ in enumerate(rows, 1):
+            assert (tally.written, tally.todo) == (1 + count, 5)
+            if count == after:
+                raise KeyboardInterrupt
+    (side,) = tmp_path.glob("*.again.jsonl")
+    assert side.read_bytes().count(b"\n") == after
+    side.write_bytes(side.read_bytes() + b'{"path": "hal')
+    calls, _ = tabulated(path, [*names, "z"], good=True)
+    assert calls == [["bad-0", "bad-1", "bad-1", "bad-2"][after:], ["z"]]
+    assert not [p.name for p in tmp_path.iterdir() if "again" in p.name]
+    tabulated(at_once, [*names, "z"], good=True)
+    assert read(path) == read(at_once)
+
+
+def test_what_was_heard_again_goes_away_with_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    for put_away in (True, False):
+        write(path, [ROWS[0]])
+        with out.opened(path, COLUMNS, ORIGIN, resume=True) as table:
+            table.write_again(ROWS[0] | {"label": "ok", "error": None})
+        if not put_away:
+            path.unlink()
+        write(path, [ROWS[0]], resume=not put_away)
+        assert [row["path"] for row in read(path) if row["error"]] == [ROWS[0]["path"]]
+        assert not (tmp_path / "rows.csv.again.jsonl").exists()
+    kept = min(tmp_path.glob("rows.*Z.csv"))
+    write(kept, [], resume=True)
+    assert [(row["label"], row["error"]) for row in read(kept)] == [("ok", "")]
+
+
+# Two commands at a time
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_table_that_is_being_written_is_refused(tmp_path: Path, name: str, resume: bool) -> None:
+    path = tmp_path / name
+    with out.opened(path, COLUMNS, ORIGIN) as table:
+        table.write(ROWS[0])
+        before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+        for other in (path, tmp_path / f"link{path.suffix}"):
+            if other != path:
+                other.symlink_to(path)
+            with pytest.raises(SettingError, match=rf"{other.name}: another command writes to it.*give another --out"):
+                write(other, ROWS, resume)
+            assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file() and not p.is_symlink()} == before
+        table.write(ROWS[1])
+    assert len(read(path)) == 2
+    assert not list(tmp_path.glob("*.lock"))
+    write(path, ROWS[2:], resume=True)
+
+
+def test_a_lock_that_its_holder_deletes_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a file of that name that a killed command left is no obstacle."""
+    left, real = tmp_path / "rows.csv.lock", lock._lock
+    left.touch()
+    calls: list[int] = []
+
+    def late(descriptor: int) -> None:
+        real(descriptor)
+        calls.append(descriptor)
+        if len(calls) == 1:
+            left.unlink()
+
+    monkeypatch.setattr(lock, "_lock", late)
+    with lock.held(tmp_path / "rows.csv"), pytest.raises(SettingError), lock.held(tmp_path / "rows.csv"):
+        pass
+    assert len(calls) == 2
+    assert not left.exists()

@@ -82,7 +82,7 @@ def drive(connection: Connection, order: Order) -> None:
     said = os.open(log_of(order.folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(said, stream)
-    _tidied_after(order.folder)
+    _tidier = _tidied_after(order.folder)  # kept: without it our end of its pipe is closed, and it ends this process
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the command has gone
         try:
             _join(order)
@@ -105,12 +105,12 @@ def drive(connection: Connection, order: Order) -> None:
             ray.shutdown()
 
 
-def _tidied_after(folder: Path) -> None:
+def _tidied_after(folder: Path) -> subprocess.Popen[bytes]:
     """A process that ends what Ray has started here and removes the folder, once this one is no more, however it ended.
 
     Ray's raylet and head end with the driver, its workers with the raylet, but its agents may take a minute.
     """
-    subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _TIDY, str(os.getpid()), str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from multiprocessing import get_context
@@ -23,6 +24,8 @@ from stream.workers import signals_held
 #: Each takes some seconds; and the driver's own waits are shorter.
 _JOIN_S, _LOOK_S = 45.0, 90.0
 _END_S = 15.0
+#: Nothing is said of a cluster that gives no row for so long; others may use it, and it may be gone for good.
+_QUIET_S = 60.0
 _NEEDED = ("ray", "fsspec", "pyarrow")
 
 
@@ -74,8 +77,10 @@ def rows(
         with _driver(order) as connection:
             for step_s in (_JOIN_S, _LOOK_S):
                 _wait(connection, step_s)
+            said = _said_if_quiet(connection)
             while (chunk := _told(connection)) is not None:
                 yield from chunk
+                said = said or _said_if_quiet(connection)
 
 
 def _wait(connection: Connection, at_most_s: float) -> None:
@@ -85,6 +90,18 @@ def _wait(connection: Connection, at_most_s: float) -> None:
             "classifies must be one of its nodes"
         )
     _told(connection)
+
+
+def _said_if_quiet(connection: Connection) -> bool:
+    """One line where no row comes; they are waited for all the same."""
+    if quiet := not connection.poll(_QUIET_S):
+        print(  # noqa: T201 - for whoever waits
+            f"laennec: no row from the Ray cluster for {_QUIET_S:g} s, which may be busy with other work; waiting on: "
+            "look at it with `ray status`, or end with Ctrl-C",
+            file=sys.stderr,
+            flush=True,
+        )
+    return quiet
 
 
 def _told(connection: Connection) -> Any:

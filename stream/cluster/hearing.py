@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,14 @@ def _named(row: Row, place: str, path: Path, failure: LaennecError | None) -> Ro
 
 @functools.lru_cache(maxsize=1)
 def _loaded(given: Task) -> Bundle:
-    """The model, once a process."""
+    """The model, once a process; under its own name, for its file here goes away again."""
     with tempfile.TemporaryDirectory(prefix="laennec-") as folder:
         path = Path(folder) / given.model_name
         path.write_bytes(given.model)
-        model = bundles.load(path)
+        try:
+            model = replace(bundles.load(path), path=Path(given.model_name))
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(path), given.model_name)) from error
     if model.sha256 != given.sha256:
         raise ModelError(f"{given.model_name}: arrived damaged at a node; run it again")
     return model

@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 Row = dict[str, Any]
+#: Columns of text; the others are of numbers.
+TEXTS = {"path", "label", "status", "error"}
+#: A float holds whole numbers exactly up to there.
+_MOST_WHOLE = 2**53
 
 
 class Lines(Protocol):
@@ -50,8 +55,9 @@ class Csv:
 
     def line(self, row: Row) -> str:  # noqa: D102 - as `Lines`
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow([row[name] for name in self._columns])
-        return text.getvalue()
+        # A carriage return in a name is put in quotes, without which it can't be read again, only where it ends lines.
+        csv.writer(text, lineterminator="\r\n").writerow([row[name] for name in self._columns])
+        return text.getvalue().removesuffix("\r\n") + "\n"
 
     def rows(self, file: BinaryIO) -> Iterator[tuple[Row, int]]:  # noqa: D102 - as `Lines`
         end = 0
@@ -94,10 +100,23 @@ class Jsonl:
             if not line.endswith(b"\n"):
                 return
             row = _parsed(line)
-            if not isinstance(row, dict) or list(row) != self._columns:
+            if not isinstance(row, dict) or list(row) != self._columns or not fits(row):
                 raise ValueError
             end += len(line)
             yield row, end
+
+
+def fits(row: Row) -> bool:
+    """Whether each value is such as its column holds; any may be None but the path."""
+    return row["path"] is not None and all(
+        value is None or (isinstance(value, str) if name in TEXTS else _is_number(value)) for name, value in row.items()
+    )
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= _MOST_WHOLE
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _parsed(line: bytes) -> Any:

@@ -51,9 +51,13 @@ class Origin:
         """
         try:
             told = json.loads(text)
-            return cls(told["laennec"], told["model"]["id"], told["model"]["sha256"], told["channel"])
+            found = cls(told["laennec"], told["model"]["id"], told["model"]["sha256"], told["channel"])
         except (KeyError, TypeError, RecursionError) as error:
             raise ValueError from error
+        texts = (found.laennec, found.model_id, found.model_sha256)
+        if not (all(isinstance(text, str) for text in texts) and isinstance(found.channel, int | None)):
+            raise ValueError
+        return found
 
     def check(self, path: Path, found: Origin) -> None:
         """Refuse to go on with a table of another origin.

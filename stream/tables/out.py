@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from models.errors import SettingError
 from stream.put_away import put_away
 from stream.sinks.log_file import utc_now
+from stream.tables import lock, parquet
 from stream.tables import origin as origins
-from stream.tables import parquet
 from stream.tables.lines import Csv, Row
 from stream.tables.origin import Origin
 from stream.tables.table import Table, told
@@ -32,8 +32,12 @@ class Out(Protocol):
         """Those that were there before."""
         ...
 
-    def replace(self, rows: Iterable[Row]) -> None:
-        """Other rows in place of those."""
+    def write_again(self, row: Row) -> None:
+        """Keep a row that is to take the place of one that holds an error, by `settle` or when it is gone on with."""
+        ...
+
+    def settle(self) -> None:
+        """The rows that were made again take their places."""
         ...
 
 
@@ -80,20 +84,19 @@ def opened(path: Path | None, columns: Sequence[str], origin: Origin, resume: bo
         resume: go on with the table that is there. Else an older one is put away.
 
     Raises:
-        SettingError: as `Table`.
+        SettingError: as `Table`; or another command writes to it at the moment.
         LaennecError: the disk is full.
     """
     if path is None:
         yield _StandardOutput(columns)
-    elif path.suffix.lower() == ".parquet":
-        with _parquet(Path(os.path.realpath(path)), columns, origin, resume) as table:
-            yield table
-    else:
-        table = Table(path, columns, origin, resume)
-        try:
-            yield table
-        finally:
-            table.close()
+        return
+    with lock.held(path):
+        if path.suffix.lower() == ".parquet":
+            with _parquet(Path(os.path.realpath(path)), columns, origin, resume) as table:
+                yield table
+        else:
+            with contextlib.closing(Table(path, columns, origin, resume)) as table:
+                yield table
 
 
 class _StandardOutput:
@@ -107,8 +110,11 @@ class _StandardOutput:
     def rows(self) -> Iterator[Row]:
         return iter(())
 
-    def replace(self, rows: Iterable[Row]) -> None:
-        """What was printed stays, and nothing is asked for in its place."""
+    def write_again(self, row: Row) -> None:
+        """Is not asked for: what was printed stays."""
+
+    def settle(self) -> None:
+        """See there."""
 
     def _write(self, text: str) -> None:
         # A file's name may hold bytes that are no text.
@@ -126,17 +132,24 @@ def _parquet(path: Path, columns: Sequence[str], origin: Origin, resume: bool) -
     """
     part = path.with_name(f"{path.name}.part.jsonl")
     held = _held(path, columns, origin, resume) and not (part.exists() and part.stat().st_size)
-    table = Table(part, columns, origin, resume)
-    try:
+    with contextlib.closing(Table(part, columns, origin, resume)) as table:
         if held:
-            table.replace(parquet.rows(path))
+            _copied(path, part, table)
         yield table
         with told(str(path)):
             parquet.write(path, columns, table.rows(), origin)
-    finally:
-        table.close()
     part.unlink()
     origins.beside(part).unlink(missing_ok=True)
+
+
+def _copied(path: Path, part: Path, table: Table) -> None:
+    """The rows of a whole table into its part; where they can't be read, as if there had been no part."""
+    try:
+        table.replace(parquet.rows(path))
+    except SettingError:
+        part.unlink()
+        origins.beside(part).unlink(missing_ok=True)
+        raise
 
 
 def _held(path: Path, columns: Sequence[str], origin: Origin, resume: bool) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from models.errors import LaennecError, SettingError
 from stream.put_away import put_away
 from stream.sinks.log_file import utc_now
+from stream.tables import again
 from stream.tables import origin as origins
 from stream.tables.lines import Row, lines
 from stream.tables.origin import Origin
@@ -25,8 +26,8 @@ class Table:
         path: ends in .csv or .jsonl; a link is followed.
         columns: their order.
         origin: what makes the rows.
-        resume: go on with the table that is there, which a killed writer's last line is cut off from. Else an older one
-            is put away.
+        resume: go on with the table that is there, which a killed writer's last line is cut off from; rows that were
+            made again take their places. Else an older one is put away.
 
     Raises:
         SettingError: the file can't be written, holds something else than such a table, or one of another origin.
@@ -35,7 +36,9 @@ class Table:
     def __init__(self, path: Path, columns: Sequence[str], origin: Origin, resume: bool = False) -> None:
         self._name = str(path)
         self._path = path if _is_special(path) else Path(os.path.realpath(path))
+        self._columns, self._origin = columns, origin
         self._lines = lines(path, columns)
+        self._again: Table | None = None
         try:
             begun = self._path.is_file() and self._path.stat().st_size > 0
             if begun:
@@ -49,6 +52,11 @@ class Table:
             self._file = self._opened(end)
         except OSError as error:
             raise SettingError(f"{path}: can't be written: {error.strerror}; give another --out") from error
+        try:
+            self.settle()
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, row: Row) -> None:
         """Add a row.
@@ -58,6 +66,38 @@ class Table:
         """
         with told(self._name):
             _write(self._file, self._lines.line(row))
+
+    def write_again(self, row: Row) -> None:
+        """Keep a row, on disk at once, that is to take the place of one that holds an error.
+
+        Raises:
+            SettingError: the file beside the table can't be made.
+            LaennecError: the disk is full.
+        """
+        self._beside().write(row)
+
+    def settle(self) -> None:
+        """The rows that were made again take their places.
+
+        Raises:
+            SettingError: the file that they are in is damaged.
+            LaennecError: the disk is full; they stay where they are.
+        """
+        path = again.beside(self._path)
+        if not path.exists():
+            return
+        self._beside().close()  # what a killed writer left is cut off
+        self._again = None
+        if path.stat().st_size:
+            self.replace(again.merged(self.rows(), path, self._columns))
+        with told(str(path)):
+            path.unlink()
+            origins.beside(path).unlink(missing_ok=True)
+
+    def _beside(self) -> Table:
+        if self._again is None:
+            self._again = Table(again.beside(self._path), self._columns, self._origin, resume=True)
+        return self._again
 
     def rows(self) -> Iterator[Row]:
         """The rows that are there. Of CSV the values are text."""
@@ -74,18 +114,23 @@ class Table:
         """
         draft = self._path.with_name(f"{self._path.name}.draft")
         with told(self._name):
-            with draft.open("wb", buffering=1 << 16) as file:
-                file.write(_encoded(self._lines.head))
-                file.writelines(_encoded(self._lines.line(row)) for row in rows)
-            os.replace(draft, self._path)  # noqa: PTH105 - the atomic one
+            try:
+                with draft.open("wb", buffering=1 << 16) as file:
+                    file.write(_encoded(self._lines.head))
+                    file.writelines(_encoded(self._lines.line(row)) for row in rows)
+                os.replace(draft, self._path)  # noqa: PTH105 - the atomic one
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
             self._file.close()
             self._file = self._path.open("ab", buffering=0)
 
     def close(self) -> None:
         """Let go of the file."""
-        # What could not be written was told already.
-        with contextlib.suppress(OSError):
-            self._file.close()
+        for file in (self._file, self._again):
+            with contextlib.suppress(OSError):  # what could not be written was told already
+                if file:
+                    file.close()
 
     def _check_begin(self, resume: bool) -> None:
         with self._path.open("rb") as file:
@@ -118,10 +163,10 @@ class Table:
     def _begin(self, begun: bool, origin: Origin) -> None:
         if _is_special(self._path):
             return
-        if begun:
-            kept = put_away(self._path, utc_now())
-            with contextlib.suppress(FileNotFoundError):  # of an older version of the program
-                origins.beside(self._path).replace(origins.beside(kept))
+        kept = put_away(self._path, utc_now()) if begun else None
+        for name in (origins.beside, again.beside, lambda path: origins.beside(again.beside(path))):
+            with contextlib.suppress(FileNotFoundError):  # few tables have each
+                name(self._path).replace(name(kept)) if kept else name(self._path).unlink()
         origins.write(self._path, origin)
 
     def _opened(self, end: int) -> FileIO:
