@@ -195,7 +195,7 @@ def replay(
     All names are checked before the first is heard. On the screen ? explains the keys.
     Pause, marks and recording by key are not there with --together or --channels.
     """
-    from stream import running
+    from stream import refusals, running
     from stream.sources.file import FileSource
     from stream.sources.opening import check_name
     from stream.sources.virtual import Fault, FaultySource
@@ -211,10 +211,10 @@ def replay(
         from stream.ward import running as ward
         from stream.ward.files import Files
 
-        _check_together(files, together, loop, bool(faults))
+        refusals.check_together(files, together, loop, bool(faults))
         ward.run(lambda: Files(files, [channel] if several is None else several, pace), model, output)
         return
-    _check_kept(files, loop, session, record, log)
+    refusals.check_kept(files, loop, session, record, log)
     for path in files:
         check_name(path)
 
@@ -231,26 +231,3 @@ def replay(
                 return
 
     running.run(openers(), model, output)
-
-
-def _check_together(files: list[Path], together: bool, loop: bool, faults: bool) -> None:
-    """Refuse what says nothing of several streams at once."""
-    if len(files) > 1 and not together:
-        raise SettingError("--channels hears the channels of one file: give one, or --together to hear several files")
-    if loop:
-        raise SettingError("--loop begins a recording again as a new session: leave it out with --together, --channels")
-    if faults:
-        raise SettingError("--fault is for one stream: leave it out with --together and --channels")
-
-
-def _check_kept(files: list[Path], loop: bool, session: Path | None, record: Path | None, log: Path | None) -> None:
-    """Refuse to write over what is read, several streams into one recording, and folders without end."""
-    if session and loop:
-        raise SettingError("--session keeps a folder for each session, and --loop never ends: leave one of them out")
-    if session:
-        return  # in new folders there is nothing to write over
-    if record and (loop or len(files) > 1):
-        raise SettingError("--record keeps one stream: give one file, and no --loop; or --session DIR")
-    for name, kept in {"--record": record, "--log": log}.items():
-        if kept and kept.resolve() in {path.resolve() for path in files}:
-            raise SettingError(f"{name} {kept}: would overwrite the recording that is replayed; give another name")
