@@ -121,6 +121,7 @@ def limited() -> Iterator[Any]:
     import onnxruntime
 
     options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")  # a trial may take more than is used
     timer = threading.Timer(_MOST_TRIAL_S, setattr, (options, "terminate", True))
     timer.start()
     try:
