@@ -23,9 +23,9 @@ CPU of Laennec for that of a peer, round by round: 0.2 means a fifth."""
 STREAMS = """\
 `stream.together.process`: so many streams, each at another place of the audio, hear half a second each, from
 blocks at 4 kHz to events. *All stages*: resampler, level, front end, network, S1 and S2, rate and early beats,
-spacing of sounds, quality, joining and deciding. *Classifier alone*: the same streams with a model that has
-neither S1 and S2 nor spacing (`rhythm` and `extrasystole` left out of the bundle), so resampler, level, front
-end, network, quality, joining and deciding."""
+spacing of sounds, quality, joining and deciding. *Classifier alone*: the same streams
+without what is beside the classifier (`rhythm` and `extrasystole` left out of the bundle, the quality index taken
+away): resampler, level, front end, network, joining and deciding."""
 
 MEMORY = """\
 Of a process that holds so many streams and nothing else, MB of 2^20 bytes; *begun* is before anything was

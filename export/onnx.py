@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from export.listening import Listening
-from models import bundle, codec
+from models import beat_graph, bundle, codec
 from models.classes import CLASSES
 from models.errors import InputFileError, SettingError
 from models.nets import BeatNet, HeartNet, Onsets, parameters
@@ -105,8 +105,8 @@ def rhythm_graph(net: BeatNet, frames: int) -> onnx.ModelProto:
         frames: length of a block.
     """
     example = (torch.zeros(2, frames, net.spec.features), torch.zeros(2, net.spec.state))
-    free = {name: {0: "batch"} for name in (*bundle.RHYTHM_INPUTS, *bundle.RHYTHM_OUTPUTS)}
-    return _exported(Onsets(net), example, bundle.RHYTHM_INPUTS, bundle.RHYTHM_OUTPUTS, free)
+    free = {name: {0: "batch"} for name in (*beat_graph.INPUTS, *beat_graph.OUTPUTS)}
+    return _exported(Onsets(net), example, beat_graph.INPUTS, beat_graph.OUTPUTS, free)
 
 
 def _exported(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from models import codec, graph, intervals, join
+from models.beat_graph import BeatGraph
 from models.classes import CLASSES
 from models.decide import DecideSpec
 from models.errors import ModelError, in_words
@@ -23,7 +24,7 @@ from models.extrasystole import Machine
 from models.frontend import FrontEnd, FrontEndSpec, Matrices
 from models.join import Joined, JoinSpec
 from models.quality import QualitySpec
-from models.rhythm import SOUNDS, Rhythm, RhythmSpec
+from models.rhythm import Rhythm, RhythmSpec
 from models.windows import WindowSpec
 
 Array = np.ndarray
@@ -34,15 +35,14 @@ RHYTHM_KEY = "laennec-rhythm"
 SCHEMA = 5
 INPUTS = ("features",)
 OUTPUT = "logits"
-RHYTHM_INPUTS = ("features", "state")
-RHYTHM_OUTPUTS = ("onsets", "next_state")
 #: The bundle that is used where no other is named.
 SHIPPED = Path(__file__).parent / "bundles" / "laennec.onnx"
 #: Ten times the shipped one. Numbers and JSON take up to thirty times their bytes once they are read.
 _MOST_BYTES = 8 * 2**20
 #: Minutes of audio; more is no window but a damaged number that would take all memory.
 _MOST_FRAMES = 20_000
-_MOST_STATE = 1_000_000
+#: Of all windows in one call, which is tried with as many: 32 of the usual length. More get no cheaper.
+FRAMES_TOGETHER = 6_400
 _MOST_ID = 100
 #: Of a logit: sums and softmaxes of such numbers are still exact enough.
 _LARGEST = 1e6
@@ -209,30 +209,9 @@ def _rhythm(path: Path, session: Any, values: dict[str, Any] | None, front_end: 
         return None
     spec: RhythmSpec = codec.decode_spec(RhythmSpec, values)
     data = codec.decode_bytes(session.get_modelmeta().custom_metadata_map[RHYTHM_KEY])
-    net = _BeatNet(path, graph.open_session(path, data))
-    shapes = ((1, spec.block_frames, front_end.features), (1, net.state_size))
-    features, state = (np.zeros(shape, dtype=np.float32) for shape in shapes)
-    with graph.limited() as options:
-        net(features, state, options)
+    net = BeatGraph(path, graph.open_session(path, data))
+    net.try_out(spec.block_frames, front_end.features)
     return Rhythm(spec, front_end, net)
-
-
-class _BeatNet:
-    """The graph that finds S1 and S2, as `models.rhythm.Net` wants it."""
-
-    def __init__(self, path: Path, session: Any) -> None:
-        self._what = f"{path}: the rhythm's graph"
-        self._session = session
-        self.state_size = session.get_inputs()[1].shape[1]
-        if type(self.state_size) is not int or not 0 < self.state_size <= _MOST_STATE:
-            raise ValueError("the rhythm's graph has no usable state")
-
-    def __call__(self, features: Array, state: Array, options: Any = None) -> tuple[Array, Array]:
-        feed = {"features": features, "state": state}
-        shapes = ((*features.shape[:2], len(SOUNDS)), state.shape)
-        wanted = dict(zip(RHYTHM_OUTPUTS, shapes, strict=True))
-        onsets, following = graph.run(self._what, self._session, feed, wanted, options)
-        return onsets, following
 
 
 def _verify_graph(bundle: Bundle) -> None:
@@ -241,8 +220,8 @@ def _verify_graph(bundle: Bundle) -> None:
     shortest, longest = bundle.window.least_frames, bundle.window.window_frames
     if names != INPUTS or longest > _MOST_FRAMES:
         raise ModelError(f"{bundle.path}: its graph does not fit its description; export it again")
-    for batch, frames in ((1, longest), (2, shortest)):
-        windows = np.zeros((batch, frames, bundle.front_end.spec.features))
+    for batch, frames in ((1, longest), (max(1, FRAMES_TOGETHER // longest), longest), (2, shortest)):
+        windows = np.zeros((batch, frames, bundle.front_end.spec.features), dtype=np.float32)
         with graph.limited() as options:
             bundle.logits(windows, options)
 

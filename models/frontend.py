@@ -220,16 +220,8 @@ class FrontEnd:
 def fast_length(least: int) -> int:
     """The first even length from `least` on whose transform is quick: no prime factor above 5."""
     length = least + least % 2
-    while _rest(length) > 1:
+    while 30**60 % length:  # a divisor of so high a power of 30 has no other prime factors
         length += 2
-    return length
-
-
-def _rest(length: int) -> int:
-    """What is left of a number without its factors 2, 3 and 5."""
-    for prime in (2, 3, 5):
-        while length % prime == 0:
-            length //= prime
     return length
 
 

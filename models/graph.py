@@ -79,7 +79,11 @@ def open_session(path: Path, data: bytes) -> Any:
         # Folding runs operators here, where they can't be interrupted; without it the answers take no longer.
         onnxruntime.disable_telemetry_events()
         return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+            data,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["ConstantFolding"],
+            enable_fallback=0,  # it would print that it tries the same provider again
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base of their own
         raise ModelError(f"{path}: is not a whole ONNX model; copy or export it again") from error

@@ -21,7 +21,7 @@ Array = np.ndarray
 SOUNDS = ("S1", "S2")
 _MOST_FRAMES = 1000
 #: Streams whose blocks the network hears in one call; with more of them none gets cheaper.
-_MOST_TOGETHER = 64
+MOST_TOGETHER = 64
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ class Rhythm:
         now = list(states)
         for begin in range(0, max(map(len, waiting), default=0) - size + 1, size):
             due = [k for k, heard in enumerate(waiting) if len(heard) >= begin + size]
-            for first in range(0, len(due), _MOST_TOGETHER):
-                chosen = due[first : first + _MOST_TOGETHER]
+            for first in range(0, len(due), MOST_TOGETHER):
+                chosen = due[first : first + MOST_TOGETHER]
                 blocks = np.array([waiting[k][begin : begin + size] for k in chosen], dtype=np.float32)
                 answers = self.net(blocks, np.array([now[k].net for k in chosen]))
                 for k, logits, net in zip(chosen, *answers, strict=True):

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 Array = np.ndarray
+#: What comes between two decisions is kept until the next one.
+_MOST_HOP_FRAMES = 10_000
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class WindowSpec:
     def __post_init__(self) -> None:
         if not 0 < self.least_frames <= self.first_frames <= self.window_frames:
             raise ValueError("least_frames <= first_frames <= window_frames must hold, all above 0")
-        if self.hop_frames < 1:
-            raise ValueError(f"hop_frames must be at least 1, not {self.hop_frames}")
+        if not 1 <= self.hop_frames <= _MOST_HOP_FRAMES:
+            raise ValueError(f"hop_frames must be from 1 to {_MOST_HOP_FRAMES}, not {self.hop_frames}")
 
 
 def next_due(spec: WindowSpec, frames: int) -> int:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from models import bundle as bundles
 from models.errors import InputFileError
 from stream import options
 from stream.engines import Engine
@@ -67,6 +66,7 @@ def classify(
 
     tally, bad = ending.Tally(resumable=out is not None), 0
     with ending.at_a_signal(tally):
+        from models import bundle as bundles
         from stream import engines, progress
         from stream.tables import out as outs
         from stream.tables.origin import Origin

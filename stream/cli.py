@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.errors import SettingError
-from stream import options, running
-from stream.block import Source
+from stream import options
 from stream.cases import CASES
 from stream.monitor.palette import ThemeName
 from stream.patient import NOISES, LostContact, Patient
+
+if TYPE_CHECKING:
+    from stream.block import Source
 
 app = typer.Typer()
 
@@ -60,6 +62,7 @@ def demo(
     normal, systolic murmurs, extrasystoles and artifact, and not yet the
     diastolic murmur, S3 and S4.
     """
+    from stream import running
     from stream.sinks import truth_files
     from stream.sources.simulated import SimulatedSource
 
@@ -121,7 +124,7 @@ def listen(
 
     With --channels each channel of one interface is a stream of its own, a row on the screen.
     """
-    from stream import remembered, wedged
+    from stream import remembered, running, wedged
     from stream.other_input import Input, Inputs
     from stream.sources.capture import CaptureSpec
     from stream.sources.live import LiveSource
@@ -190,6 +193,7 @@ def replay(
 
     All names are checked before the first is heard. On the screen ? explains the keys.
     """
+    from stream import running
     from stream.sources.file import FileSource
     from stream.sources.opening import check_name
     from stream.sources.virtual import Fault, FaultySource

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models import join, quality
-from models.bundle import Bundle
+from models.bundle import FRAMES_TOGETHER, Bundle
 from models.classes import CLASSES
 from models.decide import Decision
 from models.join import Joined
@@ -24,10 +24,10 @@ from stream.stretch import Judged, Moment, Stretch
 
 Array = np.ndarray
 
-#: Windows that the network hears in one call, and stretches that are advanced in one: more get no cheaper, and what is
-#: worked on no longer stays in the processor's cache.
-_MOST_WINDOWS = 32
+#: Stretches that are advanced in one call: more get no cheaper, and what is worked on leaves the processor's cache.
 _MOST_STRETCHES = 32
+#: Of all envelopes in one call: 32 of the usual length.
+_ENVELOPE_FRAMES_TOGETHER = 16_000
 
 
 class Work(NamedTuple):
@@ -90,25 +90,26 @@ def judge(bundle: Bundle, moments: Sequence[Moment]) -> list[Judged]:
     """What is said of moments, of any stretches."""
     logits, score = np.zeros((len(moments), len(CLASSES))), np.zeros(len(moments))
     index: dict[int, Quality] = {}
-    for chosen in _alike([len(moment.window) for moment in moments]):
+    for chosen in _alike([len(moment.window) for moment in moments], FRAMES_TOGETHER):
         windows = np.array([moments[k].window for k in chosen])
         loudness = [moments[k].loudness for k in chosen]
         logits[chosen] = bundle.logits(windows)
         logs = bundle.front_end.log_energies(windows)
         found = quality.assess_all(bundle.front_end.spec, logs, loudness, bundle.quality)
         index |= zip(chosen, found, strict=True)
-    for chosen in _alike([len(moment.envelopes) for moment in moments]):
+    for chosen in _alike([len(moment.envelopes) for moment in moments], _ENVELOPE_FRAMES_TOGETHER):
         score[chosen] = bundle.spacing(np.array([moments[k].envelopes for k in chosen]))
     early = [len(moment.regularity.premature) if moment.regularity else 0 for moment in moments]
     heard = bundle.joined(logits, score, np.array(early))
     return [Judged(Joined(*each), index[k]) for k, each in enumerate(zip(*heard, strict=True))]
 
 
-def _alike(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of equal lengths, as many as can be heard in one call."""
+def _alike(lengths: Sequence[int], together: int) -> Iterator[list[int]]:
+    """Places of equal lengths, so many that their sum is what may be heard in one call; one of them at least."""
     by_length: dict[int, list[int]] = {}
     for k, length in enumerate(lengths):
         by_length.setdefault(length, []).append(k)
-    for places in by_length.values():
-        for first in range(0, len(places), _MOST_WINDOWS):
-            yield places[first : first + _MOST_WINDOWS]
+    for length, places in by_length.items():
+        most = max(1, together // max(1, length))
+        for first in range(0, len(places), most):
+            yield places[first : first + most]

@@ -12,7 +12,6 @@ import typer
 
 from models.errors import SettingError
 from stream.monitor.palette import ThemeName
-from stream.sessions import folder
 from stream.sinks.log_file import Rotation
 
 MOST_LOG_MB = 100.0  # a log grows by 1 kB/s: about a day
@@ -151,6 +150,8 @@ def sessions(parent: Path | None, log: Path | None, record: Path | None) -> Path
     """
     if parent is None:
         return None
+    from stream.sessions import folder
+
     if log:
         raise SettingError("--session keeps the log in the session's folder: leave --log out")
     if record and record.name != str(record):
@@ -160,6 +161,8 @@ def sessions(parent: Path | None, log: Path | None, record: Path | None) -> Path
 
 def within(output: Output, own: Path) -> Output:
     """The same for a session that has a folder of its own."""
+    from stream.sessions import folder
+
     return replace(output, log=own / folder.LOG, record=own / output.record if output.record else None, session=own)
 
 

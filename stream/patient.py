@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from models.errors import SettingError
 from stream.cases import CASES, Case
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LIMITS = {
     "heart_rate_bpm": (45, 180),
@@ -136,4 +137,6 @@ class Patient:
 
 def generator(patient: Patient, purpose: Purpose, index: int = 0) -> np.random.Generator:
     """The random numbers of one purpose and one beat or second; `index` is -10 or more."""
+    import numpy as np  # here, so that `--help` need not wait for it
+
     return np.random.default_rng([patient.seed, purpose, index + 10])

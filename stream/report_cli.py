@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from models import bundle as bundles
 from stream import options
 from stream.sessions_cli import InOption
 
@@ -48,6 +47,7 @@ def report(
     network, holds everything, and can be printed; the figure needs the
     extra `report`.
     """
+    from models import bundle as bundles
     from stream.report import inputs, making
     from stream.sessions import listing
     from stream.sessions.folder import usual

@@ -89,9 +89,13 @@ class Stretch:
         return self._keep(self._resampler.process(samples))
 
     def end(self) -> Samples:
-        """No more will come: as `hear`, of what the resampler still holds."""
+        """No more will come: as `hear`, of what the resampler still holds.
+
+        It may be asked again, where the model failed on what came of it.
+        """
+        held = np.zeros(0, dtype=np.float32) if self.ended else self._resampler.flush()
         self.ended = True
-        return self._keep(self._resampler.flush())
+        return self._keep(held)
 
     @property
     def ready(self) -> bool:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from models import bundle as bundles
 from models.errors import SettingError
 from stream import options
 
@@ -49,6 +48,7 @@ def doctor(
     With --device it listens too; with --seconds, --rate or --channel alone, as `listen` would without --device.
     Ctrl-C ends the listening, and what was heard until then is judged.
     """
+    from models import bundle as bundles
     from stream import device_check, remembered, wedged
     from stream import doctor as examiner
     from stream.sources.capture import CaptureSpec

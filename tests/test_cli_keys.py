@@ -159,14 +159,14 @@ def laennecs(folder: Path) -> int:
 
 CRASH = """
 import sys
-from stream.monitor import screen
-real, drawn = screen.render, []
+from stream.monitor import layout
+real, drawn = layout.render, []
 def render(*arguments):
     drawn.append(1)
     if len(drawn) > 20:
         raise ZeroDivisionError("a bug")
     return real(*arguments)
-screen.render = render
+layout.render = render
 sys.argv = ["laennec", "demo", "--log", "log.jsonl"]
 import laennec
 laennec.main()

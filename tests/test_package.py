@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -50,15 +51,22 @@ def output(*command: object, cwd: Path, **env: str) -> str:
         ("stream.sessions_cli, stream.sessions.listing, stream.sessions.removal", NEVER_IN_STREAM),
         ("stream.report_cli, stream.report.making, stream.report.page, stream.report.labels", NEVER_IN_STREAM),
         ("stream.report.plot", NEVER_IN_STREAM),  # it asks for matplotlib once it draws
-        ("laennec, stream.engines", (*NEVER_IN_STREAM[:6], *NEVER_UNASKED)),
+        ("laennec, stream.engines", (*NEVER_IN_STREAM[:6], *NEVER_UNASKED, "numpy")),
         ("stream.cluster.engine, stream.cluster.driver, stream.cluster.places", (*NEVER_IN_STREAM, *NEVER_UNASKED)),
     ],
 )
 def test_import_leaves_training_packages_alone(modules: str, absent: tuple[str, ...]) -> None:
     code = f"import {modules}, sys, json; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(output(sys.executable, "-c", code, cwd=ROOT)))
-    assert "numpy" in loaded
+    assert "models.errors" in loaded
     assert not loaded & set(absent)
+
+
+def test_every_file_of_the_models_but_the_networks_is_kept_from_torch() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    listed = next(set(each["source_modules"]) for each in contracts if "models.nets alone" in each["name"])
+    files = {f"models.{path.stem}" for path in (ROOT / "models").glob("*.py")}
+    assert listed == files - {"models.__init__", "models.nets"}
 
 
 def test_streaming_loads_no_training_package_while_it_runs(tmp_path: Path) -> None:

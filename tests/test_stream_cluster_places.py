@@ -131,7 +131,8 @@ def test_no_more_is_kept_than_is_heard_and_waits(memory: Any, sound: Any, tmp_pa
     for index, _ in enumerate(classify.heard(fetched, bundles.load())):
         most = max(most, len(list((tmp_path / "kept").iterdir())))
         fetched.drop(index)
-    assert 1 < most <= 16 + 16 + fetch._AHEAD  # being heard, done but for rows before them, fetched ahead
+    together = classify._TOGETHER
+    assert 1 < most <= together + together + fetch._AHEAD  # being heard, done but for rows before them, fetched ahead
     assert not list((tmp_path / "kept").iterdir())
 
 

@@ -23,6 +23,7 @@ from models.join import Joined
 from models.quality import Loudness
 from models.regularity import Premature, Regularity
 from models.rhythm import Beat
+from models.windows import WindowSpec
 from stream import engine, together
 from stream.block import Block, Samples
 from stream.engine import Work
@@ -341,3 +342,13 @@ def test_probabilities_of_many_moments_are_those_of_each(count: int, seed: int, 
     together = join.probabilities(Joined(logits, early).told)
     for k in range(count):
         assert np.array_equal(join.probabilities(Joined(logits[k], early[k]).told), together[k])
+
+
+def test_long_windows_are_heard_together_within_the_graphs_memory(shipped: Bundle) -> None:
+    """What a model was tried with when it was loaded is enough for any number of streams."""
+    patient = replace(shipped, window=WindowSpec(window_frames=2_500, hop_frames=2_452))
+    audio = sound("heart", 60, 4000, 1).astype(np.float32)
+    alone = Pipeline(patient, 4000).process(Block(audio, 0, 4000))
+    pipelines = [Pipeline(patient, 4000) for _ in range(32)]
+    assert together.process(pipelines, [Block(audio, 0, 4000)] * 32) == [alone] * 32
+    assert max(decision.window_s for decision in alone if isinstance(decision, Decision)) > 49

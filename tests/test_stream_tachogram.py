@@ -17,6 +17,7 @@ from stream.monitor import answer, bars, cycle_strip, letters, spectrogram, time
 from stream.monitor.trace import Extremes, extremes
 from stream.patient import Patient
 from stream.session import Session
+from stream.sinks.sink import Heedless
 from stream.snapshot import Snapshot
 from stream.sources.simulated import SimulatedSource
 from stream.tachogram import Cycle, CycleState
@@ -75,8 +76,9 @@ def test_a_day_of_beats_keeps_ten_minutes():
 def test_a_session_shows_the_cycles_that_its_beats_make():
     told: list[Beat] = []
     early: set[float] = set()
-    session = Session(SimulatedSource(Patient("extrasystole", seed=1), 40.0, speed=None), bundle.load(), [])
-    session._tell_beat = lambda beat, tell=session._tell_beat: (told.append(beat), tell(beat))  # type: ignore[method-assign]
+    heeding = Heedless()
+    heeding.beat = told.append  # type: ignore[method-assign]
+    session = Session(SimulatedSource(Patient("extrasystole", seed=1), 40.0, speed=None), bundle.load(), [heeding])
     session.run()
     last = session.snapshot()
     s1_s = [beat.t_s for beat in told if beat.sound == "S1"]

@@ -12,9 +12,9 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models import quality
 from models.classes import CLASSES
 from models.join import probabilities
+from models.measures import measure
 from train import patient_scores, patients, scores
 from train.config import Config
 from train.datasets import Recording
@@ -105,7 +105,7 @@ def seen(table: Table, logits: Array, indices: Array) -> Array:
         odds = [float(logits[indices[p], MURMUR] - logits[indices[p], NORMAL]) for p in rows]
         chance = np.mean([probabilities(logits[indices[p]])[MURMUR] for p in rows])
         heard = [table.features(int(indices[p])).astype(np.float64) for p in rows]
-        measures = np.mean([quality.measure(CONFIG.front_end, x) for x in heard], axis=0)
+        measures = np.mean([measure(CONFIG.front_end, x) for x in heard], axis=0)
         found.append([max(odds), np.mean(odds), np.log(chance + 1e-9), *measures, len(rows)])
     return np.array(found)
 

@@ -12,7 +12,6 @@ from io import FileIO
 from pathlib import Path
 
 from models.errors import LaennecError, SettingError
-from stream.log.reading import is_log
 from stream.put_away import put_away
 from stream.sinks.hindered import HinderedError
 
@@ -109,6 +108,8 @@ class LogFile:
 
     def _opened(self) -> FileIO:
         if self._path.is_file() and self._path.stat().st_size:
+            from stream.log.reading import is_log  # here, so that `--help` need not wait for numpy
+
             if not is_log(self._path):
                 raise SettingError(f"{self._name}: is no log of Laennec's, and is left as it is; give another --log")
             put_away(self._path, self._now())
