@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_decision
+from benchmarks import archive_rate, first_decision
 from benchmarks.contender import write_audio
-from benchmarks.ours import archive as archives
-from benchmarks.plan import CONTENDERS, GROWTH, JOBS, OURS, Plan
+from benchmarks.plan import CONTENDERS, GROWTH, OURS, Plan
 from benchmarks.rounds import ROOT, FailedError, Process, Work, cost, once, ratio, running, spread, take_turns
 
 Say = Callable[[str], None]
@@ -131,12 +130,25 @@ def profile(plan: Plan, folder: Path, core: int) -> dict[str, Any]:
 
 
 def archive(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
-    """Seconds of recordings for a second, by the number of jobs, and what the most of them gain on the fewest."""
-    say(f"classify, {' and '.join(map(str, JOBS))} jobs")
-    rates = archives.measure(folder, plan.archive_s, plan.archive_rounds, JOBS)
-    gain = [many / few for few, many in zip(rates[JOBS[0]], rates[JOBS[-1]], strict=True)]
-    by_jobs = [{"jobs": jobs, "rate": spread(found)._asdict()} for jobs, found in rates.items()]
-    return {"by_jobs": by_jobs, "gain": spread(gain)._asdict()}
+    """Seconds of recordings for a second, with the start of the command and without, and what a second job gains."""
+    say(f"classify, {' and '.join(map(str, archive_rate.JOBS))} jobs")
+    recordings = folder / "recordings"
+    recordings.mkdir()
+    archive_rate.simulate(recordings, max(1, round(plan.archive_s / (archive_rate.PATIENTS * archive_rate.SECONDS))))
+    audio_s = archive_rate.held(recordings)[1]
+    try:
+        taken = archive_rate.rounds_of(recordings, plan.archive_rounds)
+    except subprocess.CalledProcessError as error:
+        raise FailedError(str(error)) from error
+    rates = {jobs: archive_rate.rates(audio_s, pairs) for jobs, pairs in taken.items()}
+    few, many = (whole for whole, _ in rates.values())
+    return {
+        "by_jobs": [
+            {"jobs": jobs, "rate": spread(whole)._asdict(), "started": spread(started)._asdict()}
+            for jobs, (whole, started) in rates.items()
+        ],
+        "gain": spread([two / one for one, two in zip(few, many, strict=True)])._asdict(),
+    }
 
 
 def start(plan: Plan, say: Say) -> dict[str, Any]:

@@ -52,8 +52,6 @@ class Plan(NamedTuple):
 #: Streams a core are judged by as many streams at least, and the growth of cost between two numbers of them.
 ALL_STAGES_STREAMS, CLASSIFIER_STREAMS = 1024, 2048
 GROWTH = (64, 4096)
-#: Processes of `laennec classify`.
-JOBS = (1, 2)
 TOGETHER = 64
 
 FULL = Plan(

@@ -45,7 +45,7 @@ def document(results: Results) -> str:
         _grid(["where", "share"], ([f"`{s['where']}`", f"{s['share']:.1%}"] for s in results["profile"]["shares"])),
         "## Archives",
         texts.ARCHIVE,
-        _grid(["jobs", "times real time"], ([str(r["jobs"]), _told(of_spread(r["rate"]))] for r in rates)),
+        _grid(["jobs", "times real time", "without the start"], map(_rates, rates)),
         "## Start, and listening live",
         texts.START,
         _grid(["from start to", "s"], ([name, _told(of_spread(s))] for name, s in results["start"].items())),
@@ -81,6 +81,11 @@ def _told(figure: Figure, unit: str = "") -> str:
 def _found(goal: Goal, results: Results) -> str:
     found = goal.find(results)
     return _told(found, goal.unit) if found else "-"
+
+
+def _rates(row: Mapping[str, Any]) -> list[str]:
+    started = row.get("started")  # results of before it was measured are shown, too
+    return [str(row["jobs"]), _told(of_spread(row["rate"])), _told(of_spread(started)) if started else "not measured"]
 
 
 def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

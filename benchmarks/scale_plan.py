@@ -1,4 +1,4 @@
-"""What a million recordings take, and a hundred million: `python benchmarks/scale_plan.py [--write]`.
+"""What a million recordings take, and a hundred million: `python -m benchmarks.scale_plan [--write]`.
 
 Measures on this machine what one process does, what Ray adds and what a row takes, and reckons the rest from that.
 With --write the tables in docs/scale.md are replaced. Takes some minutes; nothing else should run meanwhile.
@@ -23,19 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
+from benchmarks import archive_rate
+from benchmarks.archive_rate import RATE_HZ
 from models import bundle as bundles
 from stream import classify
 from stream.cluster import engine
-from stream.patient import Patient
-from stream.simulate import render
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- benchmarks/scale_plan.py writes from here -->", "<!-- to here -->"
 #: A recording as in the archives of stethoscopes.
-RATE_HZ, SECONDS = 4000, 15
-RECORDINGS, ROUNDS, CHUNKS, WORKERS = 256, 3, 60, 2
+SECONDS = 15
+COPIES, ROUNDS, CHUNKS, WORKERS = 32, 3, 60, 2
+RECORDINGS = archive_rate.PATIENTS * COPIES
 #: What `driver` puts in a chunk of a long list.
 IN_CHUNK = 256
 SIZES = (1_000_000, 100_000_000)
@@ -51,9 +50,9 @@ class Figures:
     """What was measured.
 
     Attributes:
-        one_s: seconds a recording, one process.
+        one_s: seconds a recording, one process, without its start (`archive_rate`).
         ray_s: the same of a worker of Ray, `WORKERS` of them at work; the time until its first row left out.
-        jobs_s: the same of a process of --jobs `WORKERS`.
+        jobs_s: as `one_s`, of a process of --jobs `WORKERS`.
         start_s: from the start of a cluster of our own to its first row.
         chunk_s: what a chunk costs the driver where nothing is to be heard.
         worker_mb: memory of a worker.
@@ -67,18 +66,6 @@ class Figures:
     chunk_s: float
     worker_mb: float
     row_bytes: dict[str, float]
-
-
-def archive(folder: Path) -> list[str]:
-    """Recordings of four simulated hearts, each beginning elsewhere."""
-    cases = ("normal", "murmur", "extrasystole", "extra_heart_sound")
-    sounds = [render(Patient(case, seed=1, rate_hz=RATE_HZ), 3 * SECONDS) for case in cases]
-    paths = []
-    for index in range(RECORDINGS):
-        begin = index * RATE_HZ * 2 * SECONDS // RECORDINGS
-        paths.append(str(folder / f"{index:06d}.wav"))
-        soundfile.write(paths[-1], sounds[index % len(cases)][begin : begin + SECONDS * RATE_HZ], RATE_HZ, "PCM_16")
-    return paths
 
 
 def timed(rows: Iterator[classify.Row]) -> tuple[list[float], list[classify.Row]]:
@@ -148,18 +135,15 @@ def row_bytes(rows: Sequence[classify.Row]) -> dict[str, float]:
 
 
 def measure() -> Figures:
-    """Everything, in rounds: whatever else the machine does falls on all alike."""
+    """Everything; what Ray does in rounds, and what processes do beside it in as many."""
     model = bundles.load()
     with tempfile.TemporaryDirectory() as folder:
-        paths = archive(Path(folder))
-        near = [Path(path) for path in paths]
-        list(classify.rows(near[:8], model, None, 1))
-        one, jobs, ray, starts, memory = [], [], [], [], []
+        archive_rate.simulate(Path(folder), COPIES, SECONDS)
+        told = archive_rate.measure(Path(folder), ROUNDS)
+        near = classify.expand([Path(folder)])
+        wanted, paths = list(classify.rows(near, model, None, WORKERS)), [str(path) for path in near]
+        ray, starts, memory = [], [], []
         for _ in range(ROUNDS):
-            times, wanted = timed(classify.rows(near, model, None, 1))
-            one.append(times[-1] / len(times))
-            times, _ = timed(classify.rows(near, model, None, WORKERS))
-            jobs.append(after_first(times, 1) * WORKERS)
             times, rows, most = by_ray(paths, model)
             if rows != wanted:
                 raise SystemExit("the cluster's rows are not those of one process")
@@ -168,9 +152,10 @@ def measure() -> Figures:
             memory.append(most)
         missing = [str(Path(folder) / f"{index}.wav") for index in range(IN_CHUNK * CHUNKS)]
         idle, _ = timed(engine.rows(missing, model, None, WORKERS, None))
+    one_s, jobs_s = (jobs * SECONDS / told[f"jobs_{jobs}"]["x_real_time_started"] for jobs in (1, WORKERS))
     middle = statistics.median
     chunk_s = after_first(idle, IN_CHUNK) * IN_CHUNK
-    return Figures(middle(one), middle(ray), middle(jobs), middle(starts), chunk_s, max(memory), row_bytes(rows))
+    return Figures(one_s, middle(ray), jobs_s, middle(starts), chunk_s, max(memory), row_bytes(wanted))
 
 
 def measured_table(figures: Figures) -> str:

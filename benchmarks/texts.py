@@ -45,8 +45,9 @@ Where Python's own profiler sees the time with {streams} streams together: own t
 functions of C by name. A profiler makes small functions look dearer than they are."""
 
 ARCHIVE = """\
-`laennec classify` on a folder of WAV files of 20 s, 16 bits at 4 kHz, wall clock from start to end of the
-command: seconds of recordings for a second. One job has one core, two jobs have two."""
+`laennec classify` on a folder of WAV files of 20 to 30 s, 16 bits at 4 kHz: seconds of recordings for a second of wall
+clock from start to end of the command, and without the time that a single file for each process takes. By itself, on
+a folder of yours: `python benchmarks/archive_rate.py FOLDER`."""
 
 START = """\
 Wall clock, all cores, of `laennec replay FILE --speed max --json` and `laennec --help`, files in the system's

@@ -95,6 +95,7 @@ def test_numbers_of_streams_memory_and_latency_are_measured(quick: dict[str, Any
     assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in quick["latency"])
     assert all(ordered(row) for row in quick["start"].values())
     assert [row["jobs"] for row in quick["archive"]["by_jobs"] if ordered(row["rate"])] == [1, 2]
+    assert all(ordered(row["started"]) for row in quick["archive"]["by_jobs"])  # without the start
     assert ordered(quick["archive"]["gain"])
 
 
