@@ -62,7 +62,9 @@ def _unusable(wanted: argparse.Namespace, out: Path, kept: Path) -> str:
 
 def _asked() -> argparse.Namespace:
     asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    asked.add_argument("--quick", action="store_true", help="only to see that all of it works")
+    asked.add_argument(
+        "--quick", action="store_true", help="about a minute, only to see that all works; needs --out, --results"
+    )
     asked.add_argument("--write-only", action="store_true", help="measure nothing: write from the kept results")
     asked.add_argument("--out", type=Path, help="default: docs/benchmarks.md; only then the README is written too")
     asked.add_argument("--results", type=Path, help="default: docs/results/benchmarks.json")

@@ -72,4 +72,5 @@ METHOD = """\
   minutes than what is to be told apart. So the rounds are our own.
 - A peer that is not installed, or can't run here, is skipped by name with the reason. `pip install -c
   constraints.txt -e '.[peers]'` installs all of them.
-- `python -m benchmarks --quick` is what the tests run: it takes seconds, and writes elsewhere."""
+- `python -m benchmarks --quick --out FILE.md --results FILE.json` is what the tests run: it takes about a minute,
+  and writes there alone."""

@@ -36,10 +36,23 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     """
     found = [file for path in paths for file in (audio_files(path) if _is_folder(path) else []) or [path]]
     if not any(os.path.exists(path) and not _is_folder(path) for path in found):  # noqa: PTH110 - as in `_is_folder`
-        reason = "holds no sound file" if _is_folder(paths[0]) else "no such file"
+        reason, remedy = _unheard(found[0]) or ("no such file", _GIVE)
         others = f" (nor is there one in the other {len(paths) - 1})" if len(paths) > 1 else ""
-        raise InputFileError(f"{paths[0]}: {reason}{others}; {_GIVE}")
+        raise InputFileError(f"{found[0]}: {reason}{others}; {remedy}")
     return found
+
+
+def _unheard(path: Path) -> tuple[str, str] | None:
+    """Why what no file is opened for can't be heard, and what to do; None for all else."""
+    if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114 - as in `_is_folder`
+        return "is a link that leads nowhere", "make it anew, or remove it"
+    if not _is_folder(path):
+        return None
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        return f"can't be opened: {error.strerror}", "check its permissions"
+    return "holds no sound file", _GIVE
 
 
 def _is_folder(path: Path) -> bool:
@@ -120,8 +133,8 @@ def _opened(
     opened = []
     for index, path in paths:
         try:
-            if _is_folder(path):
-                raise InputFileError(f"{path}: holds no sound file; {_GIVE}")
+            if why := _unheard(path):
+                raise InputFileError(f"{path}: {'; '.join(why)}")
             source = FileSource(path, channel, unpaced_s=_BLOCK_S)
         except InputFileError as error:
             done[index] = unusable(path, error)

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from multiprocessing import active_children
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import soundfile
 import tiny_bundle
 import torch
+from program import LAENNEC, refused, surroundings
 
 from export import golden as export_golden
 from models import bundle as bundles
@@ -307,6 +309,28 @@ def test_folders_are_walked_sorted_where_they_are_named(tmp_path: Path) -> None:
     found = classify.expand([tmp_path / "z.wav", tmp_path / "in", tmp_path / "missing.wav", Path("x" * 300)])
     names = [os.path.relpath(p, tmp_path) for p in found[:-1]]
     assert names == ["z.wav", "in/a.flac", "in/b.wav", "in/deep/c.ogg", "missing.wav"]
+
+
+def test_what_can_not_be_opened_in_a_folder_gets_its_row(tmp_path: Path) -> None:
+    locked, sound, link = tmp_path / "in" / "locked", recording(tmp_path / "in" / "a.wav"), tmp_path / "in" / "gone.wav"
+    locked.mkdir(mode=0)
+    link.symlink_to("nowhere")
+    done = unprivileged("classify", tmp_path / "in", "--out", tmp_path / "x.jsonl")
+    assert (done.returncode, "2 of 3 recordings can't be used" in done.stderr) == (3, True), done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [(row["path"], row["error"]) for row in rows] == [
+        (str(sound), None),
+        (str(link), f"{link}: is a link that leads nowhere; make it anew, or remove it"),
+        (str(locked), f"{locked}: can't be opened: Permission denied; check its permissions"),
+    ]
+    refused(unprivileged("classify", locked), 3, f"{locked}: can't be opened: Permission denied; check its permissions")
+
+
+def unprivileged(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The program where permissions bind, which they do not for root."""
+    bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    command = [*bound, *LAENNEC, *map(str, arguments)]
+    return subprocess.run(command, env=surroundings(), capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_folder_without_sound_among_others_gets_its_row(bundle: Bundle, tmp_path: Path) -> None:

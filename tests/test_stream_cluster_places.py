@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from stream.gaps import Loss
 from stream.patient import Patient
 from stream.simulate import render
 
-ray_nodes.needed("ray", "pyarrow", "fsspec")
+ray_nodes.needed("ray", "pyarrow", "fsspec", "aiohttp")
 
 BLOCKED = """
 import sys
@@ -164,6 +166,42 @@ def test_what_passes_is_tried_again(
     assert told == [] if heard else ["memory://x.wav: can't be fetched: the line is busy; try it again"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, r"can't be fetched: Cannot connect to host 127.0.0.1:\d+ .*; try it again"),
+        (404, "no such file; check the name"),
+        (503, "can't be fetched: 503, .*; try it again"),
+    ],
+)
+def test_a_url_that_can_not_be_had_tells_the_cause(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: int | None, said: str
+) -> None:
+    monkeypatch.setattr(fetch, "_WAIT_S", 0.0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(answer or 500)
+
+        do_HEAD = do_GET  # noqa: N815 - the server's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        if answer is None:
+            server.shutdown()
+            server.server_close()
+        url = f"http://127.0.0.1:{server.server_port}/a.wav"
+        fetched = fetch.Fetched([url], tmp_path)
+        assert not any(path.exists() for path in fetched)
+        server.shutdown()
+        thread.join()
+    assert re.fullmatch(f"{url}: {said}", str(fetched.errors[url])), fetched.errors
+
+
 # Refusals
 
 
@@ -196,10 +234,14 @@ def test_a_missing_package_is_named(names: tuple[str, ...], given: str, said: st
     ],
 )
 def test_a_wrong_address_is_refused(address: str, code: int, said: str, tmp_path: Path) -> None:
+    out = tmp_path / "x.csv"
     soundfile.write(tmp_path / "x.wav", [0.0] * 9000, 2000)
-    done = run("classify", tmp_path / "x.wav", "--engine", "ray", "--address", address)
+    run("classify", tmp_path / "x.wav", "--out", out)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    done = run("classify", tmp_path / "x.wav", "--engine", "ray", "--address", address, "--out", out)
     line = refused(done, code, f"--address {address}", said)
     assert "Traceback" not in line
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_url_or_an_address_is_nothing_for_the_local_engine(tmp_path: Path) -> None:

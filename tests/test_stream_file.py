@@ -355,3 +355,16 @@ def test_folders_are_walked_sorted_and_hidden_files_left_out(tmp_path: Path) -> 
     # A hidden folder that is asked for by name is walked all the same.
     found = [p.relative_to(tmp_path / ".cache").as_posix() for p in audio_files(tmp_path / ".cache")]
     assert found == ["a.WAV", "b.wav", "sub/c.flac", "sub/deep/d.ogg"]
+
+
+def test_links_are_followed_and_each_folder_walked_once(tmp_path: Path) -> None:
+    for name in ("in/b/x.wav", "far/y.wav", "far/deep/z.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    links = {"in/a": "b", "in/c": "../far", "in/b/up": "..", "far/back": "../in", "in/d.wav": "../far/y.wav"}
+    links |= {"in/gone.wav": "no", "in/gone": "no", "in/.gone.wav": "no", "in/b/self": "self"}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    os.mkfifo(tmp_path / "in/pipe.wav")
+    found = [p.relative_to(tmp_path / "in").as_posix() for p in audio_files(tmp_path / "in")]
+    assert found == ["b/self", "b/x.wav", "c/deep/z.wav", "c/y.wav", "d.wav", "gone", "gone.wav"]

@@ -253,6 +253,19 @@ def test_without_resume_an_older_table_is_put_away_with_its_origin(tmp_path: Pat
     assert len(read(path)) == len(ROWS[2:])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_fails_before_the_first_row_leaves_an_older_table_in_its_place(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write(path, ROWS[:2])
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    with contextlib.suppress(KeyboardInterrupt), out.opened(path, COLUMNS, ORIGIN) as table:
+        assert not list(table.rows())
+        raise KeyboardInterrupt
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir() if ".part." not in each.name} == before
+    write(path, ROWS[2:], resume=True)
+    assert [row["path"] for row in read(path)] == [row["path"] for row in ROWS]
+
+
 # Parquet
 
 

@@ -19,6 +19,8 @@ MOST_BYTES = 2**30
 _AHEAD = 8
 _TRIES, _WAIT_S = 3, 1.0
 _PIECE_BYTES = 2**20
+#: Answers of HTTP: not found, gone.
+_ABSENT = (404, 410)
 
 
 class Fetched:
@@ -86,17 +88,28 @@ def _fetch(url: str, path: Path) -> None:
             return _fetch_once(url, path)
         except InputFileError:
             raise
-        except FileNotFoundError as error:
-            raise InputFileError(f"{url}: no such file; check the name") from error
         except IsADirectoryError as error:
             raise InputFileError(f"{url}: holds no sound file; give WAV, FLAC or OGG files, or a folder") from error
         except PermissionError as error:
             raise InputFileError(f"{url}: can't be read: {printable(error)}; check your access to it") from error
         except Exception as error:  # whatever the protocol's package raises
+            cause = _cause(error)
+            if isinstance(cause, FileNotFoundError):
+                raise InputFileError(f"{url}: no such file; check the name") from error
             if not left:
-                raise InputFileError(f"{url}: can't be fetched: {printable(error)}; try it again") from error
+                raise InputFileError(f"{url}: can't be fetched: {printable(cause)}; try it again") from error
             time.sleep(_WAIT_S)
     return None
+
+
+def _cause(error: Exception) -> BaseException:
+    """What went wrong: fsspec says that there is no such file of a server that refuses or can't be reached, too."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or cause is None:
+        return error
+    answered = getattr(cause, "status", None)  # aiohttp's, where the server said anything
+    is_absent = answered in _ABSENT if answered else not isinstance(cause, OSError)
+    return error if is_absent else cause
 
 
 def _fetch_once(url: str, path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +209,39 @@ class FileSource:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Sound files in a folder and below, sorted; hidden ones, and those in hidden folders, are left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    """What a folder and those below it hold to be heard, sorted; hidden files and folders are left out.
+
+    Links are followed; a folder is walked once, by its own name where it has one below. Nothing is left out silently:
+    folders and files that can't be opened, and links that lead nowhere, are among what is found.
+    """
+    found: list[Path] = []
+    left, walked = deque([str(folder)]), set[str]()
+
+    def refused(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    while left:
+        for at, folders, names in os.walk(left.popleft(), onerror=refused):
+            real = os.path.realpath(at)
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and real not in walked)
+            if real not in walked:
+                walked.add(real)
+                paths = (Path(at, name) for name in names if not name.startswith("."))
+                found += (path for path in paths if _may_be_heard(path))
+                left.extend(path for path in (f"{at}/{name}" for name in folders) if _is_link(path))
+    return sorted(found)
+
+
+def _may_be_heard(path: Path) -> bool:
+    """Whether it is a sound file by its name, and no pipe; or nobody can know what it is."""
+    is_sound = path.suffix.lower() in SUFFIXES
+    if not is_sound and not _is_link(path):
+        return False
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode) and is_sound  # noqa: PTH116 - pathlib's own way costs as much again
+    except OSError:
+        return True
+
+
+def _is_link(path: Path | str) -> bool:
+    return os.path.islink(path)  # noqa: PTH114 - never raises, as Path's does

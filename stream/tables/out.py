@@ -81,7 +81,7 @@ def opened(path: Path | None, columns: Sequence[str], origin: Origin, resume: bo
         path: as `check` had it; None is CSV on standard output.
         columns: their order.
         origin: what makes the rows.
-        resume: go on with the table that is there. Else an older one is put away.
+        resume: go on with the table that is there. Else an older one is put away, once there is a first row.
 
     Raises:
         SettingError: as `Table`; or another command writes to it at the moment.
@@ -132,10 +132,17 @@ def _parquet(path: Path, columns: Sequence[str], origin: Origin, resume: bool) -
     """
     part = path.with_name(f"{path.name}.part.jsonl")
     held = _held(path, columns, origin, resume) and not (part.exists() and part.stat().st_size)
-    with contextlib.closing(Table(part, columns, origin, resume)) as table:
+
+    def put_older_away() -> None:
+        if path.exists() and not resume:
+            with told(str(path)):
+                put_away(path, utc_now())
+
+    with contextlib.closing(Table(part, columns, origin, resume, put_older_away)) as table:
         if held:
             _copied(path, part, table)
         yield table
+        put_older_away()  # where there was no row at all
         with told(str(path)):
             parquet.write(path, columns, table.rows(), origin)
     part.unlink()
@@ -153,13 +160,10 @@ def _copied(path: Path, part: Path, table: Table) -> None:
 
 
 def _held(path: Path, columns: Sequence[str], origin: Origin, resume: bool) -> bool:
-    """Whether a table is there to go on with; else an older one is put away."""
+    """Whether a table is there to go on with; what is none is refused."""
     if not path.exists():
         return False
     found = parquet.origin_of(path, columns)
     if resume:
         origin.check(path, found)
-    else:
-        with told(str(path)):
-            put_away(path, utc_now())
     return resume

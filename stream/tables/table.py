@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO, FileIO
 from pathlib import Path
 
@@ -27,33 +27,41 @@ class Table:
         columns: their order.
         origin: what makes the rows.
         resume: go on with the table that is there, which a killed writer's last line is cut off from; rows that were
-            made again take their places. Else an older one is put away.
+            made again take their places. Else an older one is put away, once there is a first row.
+        at_first: is called before that row, where nothing is gone on with.
 
     Raises:
         SettingError: the file can't be written, holds something else than such a table, or one of another origin.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], origin: Origin, resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        origin: Origin,
+        resume: bool = False,
+        at_first: Callable[[], object] = lambda: None,
+    ) -> None:
         self._name = str(path)
         self._path = path if _is_special(path) else Path(os.path.realpath(path))
         self._columns, self._origin = columns, origin
         self._lines = lines(path, columns)
         self._again: Table | None = None
-        try:
+        with _writable(self._name):
             begun = self._path.is_file() and self._path.stat().st_size > 0
             if begun:
                 self._check_begin(resume)
+            self._at_first = None if resume else at_first
+            self._is_older = begun and not resume
             if begun and resume:
                 origin.check(path, origins.read(self._path))
-                end = self._end()
-            else:
-                end = 0
-                self._begin(begun, origin)
-            self._file = self._opened(end)
-        except OSError as error:
-            raise SettingError(f"{path}: can't be written: {error.strerror}; give another --out") from error
+            elif not begun:
+                self._begin(begun)
+            end = self._end() if begun and resume else 0
+            self._file = self._path.open("ab", buffering=0) if self._is_older else self._opened(end)
         try:
-            self.settle()
+            if not self._is_older:
+                self.settle()
         except BaseException:
             self.close()
             raise
@@ -64,8 +72,21 @@ class Table:
         Raises:
             LaennecError: the disk is full.
         """
+        with _writable(self._name):
+            self._start()
         with told(self._name):
             _write(self._file, self._lines.line(row))
+
+    def _start(self) -> None:
+        """Before the first row: whatever fails earlier leaves an older table in its place."""
+        if self._at_first:
+            self._at_first()
+            self._at_first = None
+        if self._is_older:
+            self._begin(True)
+            self._is_older = False
+            self._file.close()
+            self._file = self._opened(0)
 
     def write_again(self, row: Row) -> None:
         """Keep a row, on disk at once, that is to take the place of one that holds an error.
@@ -101,7 +122,7 @@ class Table:
 
     def rows(self) -> Iterator[Row]:
         """The rows that are there. Of CSV the values are text."""
-        if _is_special(self._path):
+        if _is_special(self._path) or self._is_older:
             return
         with self._path.open("rb") as file:
             yield from (row for row, _ in self._lines.rows(file))
@@ -160,14 +181,14 @@ class Table:
             ) from error
         return end
 
-    def _begin(self, begun: bool, origin: Origin) -> None:
+    def _begin(self, begun: bool) -> None:
         if _is_special(self._path):
             return
         kept = put_away(self._path, utc_now()) if begun else None
         for name in (origins.beside, again.beside, lambda path: origins.beside(again.beside(path))):
             with contextlib.suppress(FileNotFoundError):  # few tables have each
                 name(self._path).replace(name(kept)) if kept else name(self._path).unlink()
-        origins.write(self._path, origin)
+        origins.write(self._path, self._origin)
 
     def _opened(self, end: int) -> FileIO:
         file = self._path.open("wb" if _is_special(self._path) else "ab", buffering=0)
@@ -197,6 +218,14 @@ def _write(file: FileIO, text: str) -> None:
     left = memoryview(_encoded(text))
     while left:
         left = left[file.write(left) :]
+
+
+@contextlib.contextmanager
+def _writable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingError(f"{name}: can't be written: {error.strerror}; give another --out") from error
 
 
 @contextlib.contextmanager
