@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -134,6 +135,17 @@ def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again, sounds[:, number - 1])
         assert rate_hz == 4000
     assert not (tmp_path / "kept-three-ch2.wav").exists()
+
+
+def test_the_readmes_lines_work_one_after_the_other(tmp_path: Path) -> None:
+    write_wav(tmp_path / "eight-channels.wav", np.stack([heart(5.0)] * 8, axis=1))
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    written = re.findall(r"^laennec (replay eight.*|report ward.*)$", text, re.M)
+    first, second = (shlex.split(line, comments=True) for line in written)
+    succeed(*first, "--speed", "max", "--quiet", cwd=tmp_path)
+    assert len(list(tmp_path.glob("heart-eight-channels-ch?.wav"))) == 8
+    assert succeed(*second, cwd=tmp_path).startswith("ch3.html: 5.0 s reported")
+    assert "Phonocardiogram" in (tmp_path / "ch3.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["text.wav", "missing.wav"])
