@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import shlex
 import shutil
@@ -124,6 +126,30 @@ def test_a_folder_for_each_stream_is_a_session_of_its_own(files: list[Path], tmp
     for name in ("murmur", "bed 3"):
         succeed("session", "rm", f"{ward.name}/{name}", "--in", parent, "--yes")
     assert list(parent.iterdir()) == [], "the folder of all goes with the last"
+
+
+def test_a_ward_is_deleted_as_a_whole_and_shown_by_its_streams(files: list[Path], tmp_path: Path) -> None:
+    parent = tmp_path / "kept"
+    for _ in range(2):
+        succeed("replay", files[1], files[2], "--together", "--speed", "max", "--quiet", "--session", parent)
+    first, second = sorted(parent.iterdir())
+    for named in (first, second.name):
+        refused(run("session", "show", named, "--in", parent), 3, "2 streams", Path(named) / "bed 3", "bed 3, normal")
+    refused(run("session", "rm", first), 2, "--yes")
+    held = os.open(first / "normal", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    refused(run("session", "rm", first, "--yes"), 1, first / "normal", "still being kept")
+    os.close(held)
+    assert len(list(parent.glob("*/*/log.jsonl"))) == 4, "nothing of it was deleted"
+    out = succeed("session", "rm", first, "--yes").splitlines()
+    assert [line.split(": deleted 2 files")[0] for line in out] == [str(first / "bed 3"), str(first / "normal")]
+    assert list(parent.iterdir()) == [second]
+    (second / "notes.txt").touch()
+    assert succeed("session", "rm", second.name, "--in", parent, "--yes").splitlines()[-1] == (
+        f"{second}: left, as not the sessions': notes.txt"
+    )
+    assert [path.name for path in parent.rglob("*")] == [second.name, "notes.txt"]
+    refused(run("session", "rm", second, "--yes"), 3, "is no session's folder")
 
 
 def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
