@@ -78,22 +78,28 @@ def rm(
 ) -> None:
     """Delete sessions for good: log, recordings, summary. Asks before, on a terminal.
 
+    Of several streams heard at once ID deletes all, ID/NAME one.
     Other files in a session's folder stay, and are named. Links are not followed.
     """
     from stream.sessions import listing, removal
     from stream.sessions.folder import usual
 
-    paths = list(dict.fromkeys(listing.at(name, folder or usual()) for name in session))
+    found = [listing.all_at(name, folder or usual()) for name in session]
+    paths = list(dict.fromkeys(path for each in found for path in each))
+    asked = [removal.asked(path) for path in paths]  # also with --yes: of several none goes where one still runs
     if not yes:
         if not sys.stdin.isatty():
             raise SettingError("deleting is for good, and nobody can be asked here: give --yes")
-        for path in paths:
-            _say(removal.asked(path))
-        if not typer.confirm("Delete for good?"):
+        for line in asked:
+            _say(line)
+        if not typer.confirm(f"Delete these {len(paths)} sessions for good?" if len(paths) > 1 else "Delete for good?"):
             _say("nothing was deleted")
             return
     for path in paths:
         _say(removal.told(removal.remove(path)))
+    for whole in dict.fromkeys(each[0].parent for each in found if len(each) > 1):
+        if left := removal.stays(whole):
+            _say(left)
 
 
 def _say(text: str) -> None:

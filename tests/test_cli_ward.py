@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -125,6 +128,30 @@ def test_a_folder_for_each_stream_is_a_session_of_its_own(files: list[Path], tmp
     assert list(parent.iterdir()) == [], "the folder of all goes with the last"
 
 
+def test_a_ward_is_deleted_as_a_whole_and_shown_by_its_streams(files: list[Path], tmp_path: Path) -> None:
+    parent = tmp_path / "kept"
+    for _ in range(2):
+        succeed("replay", files[1], files[2], "--together", "--speed", "max", "--quiet", "--session", parent)
+    first, second = sorted(parent.iterdir())
+    for named in (first, second.name):
+        refused(run("session", "show", named, "--in", parent), 3, "2 streams", Path(named) / "bed 3", "bed 3, normal")
+    refused(run("session", "rm", first), 2, "--yes")
+    held = os.open(first / "normal", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    refused(run("session", "rm", first, "--yes"), 1, first / "normal", "still being kept")
+    os.close(held)
+    assert len(list(parent.glob("*/*/log.jsonl"))) == 4, "nothing of it was deleted"
+    out = succeed("session", "rm", first, "--yes").splitlines()
+    assert [line.split(": deleted 2 files")[0] for line in out] == [str(first / "bed 3"), str(first / "normal")]
+    assert list(parent.iterdir()) == [second]
+    (second / "notes.txt").touch()
+    assert succeed("session", "rm", second.name, "--in", parent, "--yes").splitlines()[-1] == (
+        f"{second}: left, as not the sessions': notes.txt"
+    )
+    assert [path.name for path in parent.rglob("*")] == [second.name, "notes.txt"]
+    refused(run("session", "rm", second, "--yes"), 3, "is no session's folder")
+
+
 def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
     sounds = np.stack([heart(5.0), heart(5.0, "normal"), heart(5.0, "artifact")], axis=1)
     path, kept = write_wav(tmp_path / "three.wav", sounds), tmp_path / "kept.wav"
@@ -134,6 +161,17 @@ def test_each_stream_is_recorded_in_a_file_of_its_own(tmp_path: Path) -> None:
         np.testing.assert_array_equal(again, sounds[:, number - 1])
         assert rate_hz == 4000
     assert not (tmp_path / "kept-three-ch2.wav").exists()
+
+
+def test_the_readmes_lines_work_one_after_the_other(tmp_path: Path) -> None:
+    write_wav(tmp_path / "eight-channels.wav", np.stack([heart(5.0)] * 8, axis=1))
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    written = re.findall(r"^laennec (replay eight.*|report ward.*)$", text, re.M)
+    first, second = (shlex.split(line, comments=True) for line in written)
+    succeed(*first, "--speed", "max", "--quiet", cwd=tmp_path)
+    assert len(list(tmp_path.glob("heart-eight-channels-ch?.wav"))) == 8
+    assert succeed(*second, cwd=tmp_path).startswith("ch3.html: 5.0 s reported")
+    assert "Phonocardiogram" in (tmp_path / "ch3.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["text.wav", "missing.wav"])

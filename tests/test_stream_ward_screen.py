@@ -201,10 +201,42 @@ def test_help_opens_and_closes() -> None:
 
 
 def test_the_summary_has_a_line_a_stream_and_the_sum_of_all_samples() -> None:
-    lines = summary.table(MIXED)
+    lines = summary.table(MIXED, 120)
     assert len(lines) == 9
     assert lines[6].startswith("ch6")
     assert lines[6].endswith("end of input")
     assert summary.total(MIXED) == (
         "total of 8 streams: 336000 samples captured = 324000 analysed + 12000 lost + 0 discarded"
     )
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 100, 200])
+def test_the_summary_fits_the_terminal(width: int) -> None:
+    long = [f"2026-11-23 ward east bed {k:02} room 11 left sternal border" for k in range(8)]
+    named = [r._replace(name=name) for r, name in zip(MIXED.rows, long, strict=True)]
+    named[0] = named[0]._replace(ended="x.wav: is damaged at 12.3 s: it can't be read any further; cut it there")
+    named[1] = named[1]._replace(name="\u5fc3\u97f3" * 20)
+    head, *lines = summary.table(ward(*named), width)
+    assert len(lines) == 8
+    assert max(map(cell_len, [head, *lines])) <= width
+    assert ("end" in head.split()) == (width >= 80)
+    assert all(word in head for word in ("stream", "last answer", "bpm", "quality"))
+    assert "sounds like murmur" in lines[0]
+    assert len({line.split("  ")[0] for line in lines}) == 8, "no two are called the same"
+
+
+def test_a_full_ward_says_the_cause_where_there_is_room() -> None:
+    rows = [MIXED.rows[k % 8]._replace(name=f"ch{k + 1}") for k in range(40)]
+    lines = shown(ward(*rows), (80, 24))
+    assert "~ poor signal: too quiet " in next(line for line in lines if line.startswith(" ch3 "))
+    assert "nothing but zeros" in next(line for line in lines if line.startswith(" ch8 "))
+    text = "\n".join(shown(ward(*rows, help=True), (60, 16)))
+    for said in (
+        "murmur, artifact",
+        "extrasystole ",
+        "no audio ",
+        "below 60%; a larger window says why ",
+        "how long the answer has stood",
+        "close this",
+    ):
+        assert said in text

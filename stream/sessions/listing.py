@@ -13,6 +13,7 @@ from stream.sessions import folder, words
 from stream.sessions.summary import Summary
 
 _COLUMNS = ("id", "began", "lasted", "mostly", "lost", "sound", "marks", "source")
+_MOST_NAMED = 12  # streams in a message
 _WIDEST = 30  # of a source's name, which may be anything
 
 
@@ -89,14 +90,36 @@ def at(named: str, parent: Path) -> Path:
 
     Raises:
         InputFileError: there is none of ours: no such folder, a link, another name than a session's, or nothing that
-            Laennec wrote in it.
+            Laennec wrote in it. Or it holds the sessions of several streams.
     """
+    path, *more = all_at(named, parent)
+    if path == _found(named, parent):
+        return path
+    names = [each.name for each in (path, *more)]
+    rest = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    raise InputFileError(
+        f"{named}: holds the sessions of {words.counted(len(names), 'stream')}: choose one, as "
+        f"{Path(named) / names[0]}; there are {words.listed(names[:_MOST_NAMED])}{rest}"
+    )
+
+
+def all_at(named: str, parent: Path) -> list[Path]:
+    """As `at`; of several streams that were heard at once the folder of each, if the one of them all is named."""
+    path = _found(named, parent)
+    if _is_named(path) and _is_folder(path):
+        if folder.is_ours(path):
+            return [path]
+        streams = _streams(path) if folder.order(path.name) else []
+        if ours := [each for each in streams if folder.is_ours(each)]:
+            return ours
+    raise InputFileError(f"{named}: is no session's folder; see `laennec sessions`")
+
+
+def _found(named: str, parent: Path) -> Path:
     own = parent / named
     path = own if is_id(named) and os.path.lexists(own) else Path(named).absolute()
     if not os.path.lexists(path):
         raise InputFileError(f"{named}: there is no such session in {parent}; see `laennec sessions`, or give its path")
-    if not (_is_named(path) and _is_folder(path) and folder.is_ours(path)):
-        raise InputFileError(f"{named}: is no session's folder; see `laennec sessions`")
     return path
 
 

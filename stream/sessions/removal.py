@@ -52,6 +52,13 @@ def remove(path: Path) -> Removed:
     return Removed(path, files, length, [file.name for file in others])
 
 
+def stays(path: Path) -> str:
+    """A line that names what is left in the folder of several streams whose sessions were deleted; or empty."""
+    if not path.exists():
+        return ""
+    return f"{path}: left, as not the sessions': {words.listed(sorted(each.name for each in path.iterdir()))}"
+
+
 def _leave_none_empty(parent: Path) -> None:
     """The folder of several streams goes with the last of them."""
     if folder.order(parent.name):

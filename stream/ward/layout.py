@@ -23,6 +23,11 @@ _KEYS = (
     ("PgUp PgDn", "a screen up, down"),
     ("Home End", "the first, the last stream"),
     ("space m r", "only where one heart alone is heard"),
+    ("N  M  A", "normal, murmur, artifact"),
+    ("S  P", "extra heart sound, extrasystole"),
+    ("?  ~  x", "uncertain, poor signal, no audio"),
+    ("quality !", "below 60%; a larger window says why"),
+    ("for", "how long the answer has stood"),
     ("?  Esc", "close this"),
     ("q", "quit, as Ctrl-C"),
 )

@@ -105,11 +105,19 @@ def seconds(lost_s: float) -> str:
 def _answer(row: Row, now: str, plan: Plan) -> str:
     if now == "away":
         return shorten(device(row.condition), plan.answer)
+    own_place = plan.tall or plan.remark  # the reason stands there
+    if row.detail and not own_place and (row.decision is None or row.decision.status == "poor_signal"):
+        return first_fit(plan.answer, [row.detail, row.detail.split(":")[0]])
     said = headline(row.decision)
-    if row.decision and row.decision.status == "poor_signal" and (plan.tall or plan.remark):
-        said = "poor signal"  # the reason stands in its own place
-    forms = [said, said.split(" (")[0], said.replace(" heart sounds", ""), said.split(":")[0]]
-    return first_fit(plan.answer, [form for form in forms if form.split(" (")[0]])
+    if row.decision and row.decision.status == "poor_signal" and own_place:
+        said = "poor signal"
+    return brief(said, plan.answer)
+
+
+def brief(said: str, width: int) -> str:
+    """An answer in at most `width` cells: of a poor signal with its cause as long as there is room."""
+    forms = [said, said.split(" (", maxsplit=1)[0], said.replace(" heart sounds", ""), ":".join(said.split(":")[:2])]
+    return first_fit(width, [form for form in (*forms, said.split(":", maxsplit=1)[0]) if form.split(" (")[0]])
 
 
 def _cells(row: Row, told: Decision | None, now: str) -> list[tuple[str, str]]:

@@ -74,7 +74,8 @@ def _begun(
 def _leave(ward: Ward, screen: bool, kept: Path | None) -> None:
     """What stays on the terminal: after the screen a row a stream, after plain lines the sum of them all."""
     last = ward.snapshot()
-    lines = [*(summary.table(last) if screen else []), summary.total(last), *([f"kept in {kept}"] if kept else [])]
+    rows = summary.table(last, Console().width) if screen else []
+    lines = [*rows, summary.total(last), *([f"kept in {kept}"] if kept else [])]
     with contextlib.suppress(BrokenPipeError):
         for line in lines:
             summary.say(line, sys.stdout)
