@@ -172,6 +172,10 @@ def test_the_readmes_lines_work_one_after_the_other(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("heart-eight-channels-ch?.wav"))) == 8
     assert succeed(*second, cwd=tmp_path).startswith("ch3.html: 5.0 s reported")
     assert "Phonocardiogram" in (tmp_path / "ch3.html").read_text(encoding="utf-8")
+    other = [word.replace("heart-eight-channels-ch3", "heart-eight-channels-ch4") for word in second]
+    refused(run(*other, cwd=tmp_path), 3, "is by its name the recording of the stream eight-channels-ch4, not of")
+    (tmp_path / "heart-eight-channels-ch3.wav").rename(tmp_path / "renamed.wav")
+    succeed(*(word.replace("heart-eight-channels-ch3", "renamed") for word in second), cwd=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["text.wav", "missing.wav"])

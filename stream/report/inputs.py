@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import NamedTuple
 
 from models.bundle import Bundle
 from models.decide import Decision
-from models.errors import InputFileError, SettingError
+from models.errors import InputFileError, SettingError, printable
 from models.rhythm import Beat
 from stream.log import reading
 from stream.monitor.words import clock
@@ -68,10 +70,29 @@ def read(
         raise InputFileError(f"{path}: is no log: give the session's folder or its {LOG}")
     if path.suffix.lower() == ".jsonl" or _is_log(path):
         heard = _one(path, session_log.sessions(reading.read(path, stream)), number)
+        if audio and stream is not None:
+            _refuse_others(path, audio, stream)
         return _joined(heard, takes.given(audio or _hinted(path, heard), heard), channel, wanted=bool(audio))
     if audio or number is not None or stream is not None:
         raise SettingError(f"{path}: is no log: --audio, --number and --stream go with a session's log")
     return _sound(path, channel, model)
+
+
+def _refuse_others(log: Path, audio: list[Path], stream: str) -> None:
+    """Streams heard at once are alike in rate, length and gaps: what a recording is called tells which one it holds.
+
+    Of a name that ends as several streams' do (x-bed-2.wav: bed-2 or 2) the longest counts.
+    """
+    with log.open("rb") as file:  # it was read already, and found whole
+        names = sorted(json.loads(file.readline())["streams"], key=len, reverse=True)
+    for path in audio:
+        kept = re.sub(r"\.\d+$", "", path.stem)  # x.2.wav goes on from x.wav
+        own = next((name for name in names for stem in (path.stem, kept) if stem.endswith(f"-{name}")), stream)
+        if own != stream:
+            raise InputFileError(
+                f"{path}: is by its name the recording of the stream {printable(own)}, not of {printable(stream)}; "
+                f"give --audio that one's, or --stream {printable(own)}"
+            )
 
 
 def _is_log(path: Path) -> bool:
